@@ -1,0 +1,157 @@
+"""Turns what stages and ports report into events that are logged and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from geoweir.core.lane import LaneClosed, LaneOpened
+from geoweir.core.outcome import Outcome
+from geoweir.core.work import MessageKind
+from geoweir.ports import Refusal
+from geoweir.telemetry import events
+from geoweir.telemetry.metrics import Direction, Metrics
+
+__all__ = ["Link", "Reporting"]
+
+_REPORT_EVERY_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Link:
+    """One connection to the broker as it is now; ``since`` is Unix seconds."""
+
+    direction: Direction
+    stream: str
+    up: bool = False
+    since: float = 0.0
+    detail: str = "not connected yet"
+    was_up: bool = False
+
+
+class Reporting:
+    """Listens to the stages; everything that a person or a metric should know passes here."""
+
+    def __init__(self, metrics: Metrics, broker: str, streams: list[str]) -> None:
+        self._log = logging.getLogger("geoweir")
+        self._metrics = metrics
+        self._broker = broker
+        self._rejected: Counter[tuple[str, str]] = Counter()
+        self.links: list[Link] = [
+            Link("out", "", since=time.time()),
+            *(Link("in", stream, since=time.time()) for stream in streams),
+        ]
+        self.last_outcome = time.monotonic()
+        self.changed = asyncio.Event()
+
+    def emit(self, event: events.Event) -> None:
+        """Logs and counts an event."""
+        event.emit(self._log, self._metrics)
+
+    def link(self, direction: Direction, stream: str, *, up: bool, detail: str) -> None:
+        """A connection changed; told again without a change, nothing is logged."""
+        link = next(k for k in self.links if (k.direction, k.stream) == (direction, stream))
+        if (link.up, link.detail) == (up, detail):
+            return
+        link.up, link.detail, link.since = up, detail, time.time()
+        if up:
+            self.emit(
+                events.Connected(
+                    direction=direction, address=self._broker, stream=stream, again=link.was_up
+                )
+            )
+            link.was_up = True
+        else:
+            self.emit(
+                events.Disconnected(
+                    direction=direction, address=self._broker, why=detail, stream=stream
+                )
+            )
+        self.changed.set()
+
+    def is_linked(self) -> bool:
+        """Whether every connection is up."""
+        return all(link.up for link in self.links)
+
+    # What the stages tell.
+
+    def received(self, stream: str, at: float) -> None:
+        """Inputs were read."""
+        self._metrics.received(stream, at)
+
+    def paused(self, stream: str, *, paused: bool) -> None:
+        """Reading of a stream stopped or went on."""
+        self._metrics.reading_paused(stream, paused=paused, now=self._metrics.clock())
+
+    def lane(self, stream: str, event: LaneOpened | LaneClosed, returned: int) -> None:
+        """A lane began or ended an epoch."""
+        if isinstance(event, LaneOpened):
+            self.emit(
+                events.LaneOpened(
+                    stream=stream,
+                    lane=event.lane,
+                    epoch=event.epoch,
+                    resumed=event.resumed,
+                    returned=returned,
+                )
+            )
+        else:
+            self.emit(
+                events.LaneClosed(
+                    stream=stream, lane=event.lane, epoch=event.epoch, why=event.why
+                )
+            )
+
+    def settled(self, stream: str, outcome: Outcome, reason: str, n: int, seconds: float) -> None:
+        """Inputs have their outcome."""
+        self.last_outcome = time.monotonic()
+        if outcome is Outcome.PUBLISHED:
+            self._metrics.latency(stream, seconds, n)
+        elif outcome is Outcome.REJECTED:
+            self._rejected[stream, reason] += n
+
+    def chunk_done(self, stream: str, features: int, seconds: float, steps: list[float]) -> None:
+        """A worker finished a chunk."""
+        self._metrics.chunk_done(stream, features=features, seconds=seconds, step_seconds=steps)
+
+    def reconciled(self, stream: str, reason: str, ids: list[str], n: int, chunk: str) -> None:
+        """Inputs are reconciled."""
+        self.emit(
+            events.InputsReconciled(stream=stream, reason=reason, ids=ids, n=n, chunk=chunk)
+        )
+
+    def refused(self, stream: str, kind: MessageKind, topic: str, refusal: Refusal) -> None:
+        """The broker refused a message."""
+        del stream
+        self.emit(
+            events.OutputRefused(
+                kind=kind.name.lower(), topic=topic, code=refusal.code, text=refusal.text
+            )
+        )
+
+    def restarted(self, worker: int, reason: str, detail: str) -> None:
+        """A slot got a new worker."""
+        self.emit(events.WorkerRestarted(worker=worker, reason=reason, detail=detail))
+
+    async def run(self) -> None:
+        """Reports rejected inputs once a second and reason: a flood of them is no flood of lines."""
+        while True:
+            await asyncio.sleep(_REPORT_EVERY_S)
+            self.flush()
+
+    def flush(self) -> None:
+        """Reports what was rejected since the last time."""
+        for (stream, reason), n in self._rejected.items():
+            self.emit(
+                events.InputsRejected(
+                    stream=stream,
+                    reason=reason,
+                    n=n,
+                    detail="each is on the stream's rejected topic with its detail",
+                )
+            )
+        self._rejected.clear()

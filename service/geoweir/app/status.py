@@ -1,0 +1,169 @@
+"""The service as its pages see it: one snapshot per question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from geoweir.app.reporting import Link, Reporting
+from geoweir.core.account import Account
+from geoweir.pool.supervisor import Pool
+from geoweir.settings.values import Settings
+from geoweir.telemetry.exposition import render
+from geoweir.telemetry.lag import LagMeter
+from geoweir.telemetry.metrics import Metrics
+from geoweir.telemetry.snapshot import SlotReading, Snapshot, reasons_of
+from geoweir.web.status import Condition, ConnectionView, Overview, RecentView
+
+__all__ = ["ServiceStatus"]
+
+#: Without an outcome for so many chunk deadlines, while something waits, there is no progress.
+_DEADLINES_WITHOUT_OUTCOME: Final = 4
+
+State = Literal["starting", "online", "draining"]
+
+
+class ServiceStatus:
+    """Answers ``web.status.Status`` from what the stages hold and the account says."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        version: str,
+        account: Account,
+        metrics: Metrics,
+        pool: Pool,
+        lag: LagMeter,
+        reporting: Reporting,
+        held: Callable[[], dict[str, int]],
+        queued: Callable[[], int],
+        notice: str,
+    ) -> None:
+        self._settings = settings
+        self._version = version
+        self._account = account
+        self._metrics = metrics
+        self._pool = pool
+        self._lag = lag
+        self._reporting = reporting
+        self._held = held
+        self._queued = queued
+        self._notice = notice
+        self._started = time.time()
+        self._conditions: dict[str, Condition] = {}
+        self.state: State = "starting"
+
+    def account(self) -> dict[str, Any]:
+        """The account, with the reasons beside each stream's outcomes."""
+        snapshot: dict[str, Any] = self._account.snapshot(self._held())
+        for name, totals in self._account.totals.items():
+            snapshot["streams"][name]["reasons"] = reasons_of(totals)
+            snapshot["streams"][name]["returned"] = totals.returned
+        return snapshot
+
+    def overview(self) -> Overview:
+        """What the status page shows beside the account."""
+        recent: list[RecentView] = [
+            {
+                "at": drop.at,
+                "stream": drop.stream,
+                "outcome": str(drop.outcome),
+                "reason": drop.reason,
+                "n": drop.n,
+                "detail": drop.detail,
+            }
+            for drop in reversed(self._metrics.recent)
+        ]
+        return {
+            "version": self._version,
+            "started": self._started,
+            "state": self.state,
+            "notice": self._notice,
+            "connections": [self._connection(link) for link in self._reporting.links],
+            "workers": self._snapshot().workers(),
+            "queue": {"messages": self._queued(), "limit": self._settings.queue_limit},
+            "recent": recent,
+            "loop_lag_p99_s": self._lag.p99_s(),
+        }
+
+    def alive(self) -> Condition:
+        """Whether something that waits gets an outcome, or waits for somebody else."""
+        held = sum(self._held().values())
+        silent_s = time.monotonic() - self._reporting.last_outcome
+        limit_s = _DEADLINES_WITHOUT_OUTCOME * self._settings.pool.timeout_s + 5.0
+        is_outside = not self._reporting.is_linked()
+        ok = not held or silent_s < limit_s or is_outside
+        detail = "" if ok else f"{held} inputs wait, and none got an outcome for {silent_s:.0f} s"
+        return self._since(Condition("progress", ok, 0.0, detail))
+
+    def ready(self) -> list[Condition]:
+        """Connected in and out, workers up, account balanced."""
+        links = self._reporting.links
+        workers = self._snapshot().workers()
+        up = workers["idle"] + workers["busy"]
+        unaccounted = self._account.unaccounted(self._held())
+        return [
+            *(
+                self._since(
+                    Condition(
+                        f"connected-{link.direction}{'-' if link.stream else ''}{link.stream}",
+                        link.up,
+                        0.0,
+                        link.detail,
+                    )
+                )
+                for link in links
+            ),
+            self._since(Condition("workers", up > 0, 0.0, f"{up} of {len(self._pool.stats())} up")),
+            self._since(Condition("balanced", unaccounted == 0, 0.0, f"{unaccounted} unaccounted")),
+            self._since(Condition("online", self.state == "online", 0.0, self.state)),
+        ]
+
+    def metrics(self) -> bytes:
+        """Prometheus's text format."""
+        return render(self._metrics, self._snapshot())
+
+    def _since(self, condition: Condition) -> Condition:
+        before = self._conditions.get(condition.name)
+        since = before.since if before is not None and before.ok == condition.ok else time.time()
+        condition = Condition(condition.name, condition.ok, since, condition.detail)
+        self._conditions[condition.name] = condition
+        return condition
+
+    def _connection(self, link: Link) -> ConnectionView:
+        return {
+            "direction": link.direction,
+            "stream": link.stream,
+            "address": f"{self._settings.mqtt.host}:{self._settings.mqtt.port}",
+            "up": link.up,
+            "since": link.since,
+            "detail": "" if link.up else link.detail,
+        }
+
+    def _snapshot(self) -> Snapshot:
+        held = self._held()
+        now = time.monotonic()
+        oldest = {name: self._account.oldest(name) for name in self._account.totals}
+        return Snapshot(
+            streams=self._account.totals,
+            in_flight=held,
+            unaccounted=self._account.unaccounted(held),
+            oldest_in_flight_s={
+                name: 0.0 if at is None else max(0.0, now - at) for name, at in oldest.items()
+            },
+            queue_messages=self._queued(),
+            queue_limit=self._settings.queue_limit,
+            receive_window=self._settings.mqtt.receive_window,
+            chunk_limit=self._settings.pool.chunk,
+            slots=[
+                SlotReading(
+                    state=str(slot.state),
+                    busy_s=slot.busy_seconds,
+                    private_bytes=slot.private_bytes,
+                )
+                for slot in self._pool.stats()
+            ],
+            worker_memory_limit=self._settings.pool.memory,
+        )

@@ -1,0 +1,54 @@
+"""``geoweir run``: the service, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "run",
+        help="run the service until SIGTERM",
+        description="Runs the service until SIGTERM or SIGINT, then drains and exits 0.",
+        epilog="Example: geoweir run -c geoweir.yaml",
+    )
+    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="the configuration")
+    parser.add_argument(
+        "--wait-for-broker",
+        action="store_true",
+        help="keep trying when the broker isn't there at the start",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    from geoweir.cli.configuration import load_or_explain
+
+    settings = load_or_explain(args.config)
+    asyncio.run(_serve(settings, waits_for_broker=args.wait_for_broker))
+    return 0
+
+
+async def _serve(settings: object, *, waits_for_broker: bool) -> None:
+    from geoweir.app.service import Service
+    from geoweir.cli.configuration import broker_options
+    from geoweir.settings.values import Settings
+    from geoweir.telemetry.log import configure
+
+    if not isinstance(settings, Settings):
+        raise TypeError(settings)
+    configure(settings.log.level, settings.log.format)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(
+        settings, broker_options(settings.mqtt), waits_for_broker=waits_for_broker
+    )
+    await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))

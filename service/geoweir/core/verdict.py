@@ -1,0 +1,23 @@
+"""What is to become of a parcel: an outcome per input, and the messages that the outcomes need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geoweir.core.parcel import Parcel
+from geoweir.core.work import OutMessage
+
+__all__ = ["Verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A parcel with its outcomes, on its way to be delivered.
+
+    ``codes[i]`` indexes ``core.outcome.REASON_CODES``. A message's ``input`` is the index of the
+    input that needs it, or -1 when all inputs with the same kind of outcome share it.
+    """
+
+    parcel: Parcel
+    codes: bytes
+    messages: list[OutMessage]

@@ -1,0 +1,1 @@
+"""The demo: a bus fleet, a broker, and the configuration that joins them; nothing else uses it."""

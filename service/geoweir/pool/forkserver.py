@@ -1,0 +1,189 @@
+"""Making worker processes: the service's side of the forkserver.
+
+What blocks here does so for milliseconds (the first ``spawn`` for as long as the layers take to
+load), so the loop calls it through ``in_thread``. There is one forkserver per service process, as
+``multiprocessing`` has it; should it die, the next ``spawn`` starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import re
+import select
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Final, TypeVar
+
+from geoweir.pool.frames import PRELOAD_VARIABLE
+from geoweir.pool.memory import Statm
+from geoweir.pool.worker import serve
+
+__all__ = ["Spawned", "in_thread", "is_ended", "keep_assignment", "reap", "spawn"]
+
+REAP_S: Final = 1.0  # for the forkserver to tell how a dead worker ended
+_PRELOAD: Final = "geoweir.pool.preload"
+
+#: What a worker has no business knowing: it runs on bytes from strangers.
+_SECRET: Final = re.compile(r"PASSWORD|SECRET|TOKEN|^NOTIFY_SOCKET$|^WATCHDOG_", re.IGNORECASE)
+_SETTINGS: Final = {
+    "OPENBLAS_NUM_THREADS": "1",  # 50 MB less reserved memory per worker
+    "PROJ_NETWORK": "OFF",  # a CRS must not make a worker fetch grids
+}
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process that was just forked, the service's end of its socket, and a handle on it."""
+
+    process: BaseProcess
+    channel: socket.socket
+    pid: int
+    pidfd: int
+    statm: Statm
+
+
+def keep_assignment(body: bytes) -> Path:
+    """Writes an assignment where a forkserver can find it; the caller deletes the file."""
+    descriptor, path = tempfile.mkstemp(prefix="geoweir-", suffix=".assignment")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(body)
+    return Path(path)
+
+
+def spawn(body: bytes, name: str, preload: Path) -> Spawned:
+    """Forks a worker for an assignment.
+
+    Raises:
+        OSError: there was no process or descriptor to be had.
+        EOFError: the forkserver died meanwhile.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs, contextlib.ExitStack() as undo:
+        undo.callback(ours.close)  # which ends the worker, too
+        process = _forkserver.start(body, name, theirs, preload)
+        pid = process.pid or 0
+        pidfd = os.pidfd_open(pid)
+        undo.callback(os.close, pidfd)
+        spawned = Spawned(process, ours, pid, pidfd, Statm(pid))
+        undo.pop_all()
+        return spawned
+
+
+def is_ended(pidfd: int) -> bool:
+    """Whether the process is gone, be it reaped or not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def reap(spawned: Spawned) -> str:
+    """Says how a process that is gone ended, and gives back what it held here."""
+    with _forkserver.lock:
+        spawned.process.join(REAP_S)
+        status = spawned.process.exitcode
+        with contextlib.suppress(ValueError):  # the forkserver died before it could tell
+            spawned.process.close()
+    os.close(spawned.pidfd)
+    spawned.statm.close()
+    if status is None:
+        return "ended in an unknown way"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+async def in_thread(function: Callable[..., _Result], *arguments: object) -> _Result:
+    """Runs a blocking function without blocking the loop, and without holding up an exit."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_Result] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result = function(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+            _tell(loop, answer, answer.set_exception, error)
+        else:
+            _tell(loop, answer, answer.set_result, result)
+
+    threading.Thread(target=work, name="geoweir-spawn", daemon=True).start()
+    return await answer
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    answer: asyncio.Future[_Result],
+    how: Callable[..., None],
+    what: object,
+) -> None:
+    def tell() -> None:
+        if not answer.done():
+            how(what)
+
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(tell)
+
+
+class _Forkserver:
+    """The process that workers are forked from, seen from the service."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # multiprocessing's own books are not safe for threads
+        self._context = multiprocessing.get_context("forkserver")
+        self._pidfd: int | None = None
+
+    def start(self, body: bytes, name: str, channel: socket.socket, preload: Path) -> BaseProcess:
+        process = self._context.Process(target=serve, args=(channel, body), name=name, daemon=True)
+        with self.lock:
+            is_new = not self._is_alive()
+            if is_new:
+                self._context.set_forkserver_preload([_PRELOAD])
+                with _environment(preload):
+                    forkserver.ensure_running()
+            process.start()
+            if is_new:
+                self._remember(process.pid or 0)
+        return process
+
+    def _is_alive(self) -> bool:
+        return self._pidfd is not None and not is_ended(self._pidfd)
+
+    def _remember(self, worker: int) -> None:
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+        with contextlib.suppress(OSError):  # it is dead already: the next start sees to that
+            self._pidfd = os.pidfd_open(_parent_of(worker))
+
+
+_forkserver = _Forkserver()
+
+
+def _parent_of(pid: int) -> int:
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+@contextlib.contextmanager
+def _environment(preload: Path) -> Iterator[None]:
+    """The environment that the forkserver, and so every worker, is to have."""
+    before = dict(os.environ)
+    for name in before:
+        if _SECRET.search(name):
+            del os.environ[name]
+    os.environ.update(_SETTINGS, **{PRELOAD_VARIABLE: str(preload)})
+    try:
+        yield
+    finally:
+        for name in (PRELOAD_VARIABLE, *_SETTINGS):
+            os.environ.pop(name, None)
+        os.environ.update(before)

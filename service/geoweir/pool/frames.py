@@ -1,0 +1,218 @@
+"""What the service and a worker say to each other: length-prefixed msgpack, typed and bounded.
+
+A worker parses hostile bytes, so whatever comes from one is hostile too: it is decoded into these
+types or refused, and never unpickled. A frame is four bytes of length, little-endian, and a body.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+
+from geoweir.core.outcome import REASON_CODES, Outcome
+from geoweir.core.spec import WorkerSpec
+from geoweir.core.work import ChunkDone, ChunkWork, OutMessage
+from geoweir.errors import WorkerError
+
+__all__ = [
+    "FRAME_LIMIT",
+    "LENGTH",
+    "PRELOAD_VARIABLE",
+    "Answer",
+    "Assignment",
+    "Failure",
+    "Fault",
+    "FrameReader",
+    "Ready",
+    "Reply",
+    "Request",
+    "Unfit",
+    "checked_done",
+    "decode_assignment",
+    "decode_reply",
+    "decode_request",
+    "encode_frame",
+    "pack",
+]
+
+#: Environment variable with the path of the assignment that the forkserver is to warm.
+PRELOAD_VARIABLE: Final = "GEOWEIR_PRELOAD"
+
+FRAME_LIMIT: Final = 64_000_000  # bytes of one body
+MESSAGES_LIMIT: Final = 1_000_000  # messages in one answer
+TEXT_LIMIT: Final = 2_000  # characters of a fault's text
+STEPS_LIMIT: Final = 1_000  # step times in one answer
+LENGTH: Final = struct.Struct("<I")
+
+#: Codes that a worker may give: what is reconciled is decided by the service alone.
+_WORKER_CODES: Final = bytes(
+    code for code, (outcome, _) in enumerate(REASON_CODES) if outcome is not Outcome.RECONCILED
+)
+
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
+
+
+class Failure(StrEnum):
+    """Why a chunk came to nothing; the names are the reconciled reasons."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASH = "crash"
+    SHUTDOWN = "shutdown"
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """What a worker is for; equal bytes mean equal work, which is how a preload is recognised."""
+
+    chains: str  # "module:function"; the module also has load_layers
+    spec: WorkerSpec
+    memory: int  # cap on private bytes
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True):
+    """A chunk for a worker; with ``each``, to be answered input by input up to the first fault."""
+
+    sequence: int
+    each: bool
+    work: ChunkWork
+
+
+class Ready(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """A worker can take chunks."""
+
+    private: Bytes
+    inherited: Bytes
+
+
+class Unfit(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """A worker can't become ready, for a reason that a person can mend."""
+
+    text: Text
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """A chunk's outcomes (``index`` -1), or those of its input ``index``."""
+
+    sequence: int
+    index: int
+    inherited: Bytes
+    codes: bytes
+    messages: Annotated[list[OutMessage], msgspec.Meta(max_length=MESSAGES_LIMIT)]
+    features: Bytes
+    step_seconds: Annotated[
+        list[Annotated[float, msgspec.Meta(ge=0, le=1e9)]], msgspec.Meta(max_length=STEPS_LIMIT)
+    ]
+    private: Bytes
+
+
+class Fault(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """A chunk, or its input ``index``, raised; the worker lives on unless memory was refused."""
+
+    sequence: int
+    index: int
+    failure: Failure
+    text: Text
+
+
+Reply = Ready | Unfit | Answer | Fault
+
+_encoder = msgspec.msgpack.Encoder()
+_assignments = msgspec.msgpack.Decoder(Assignment)
+_requests = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def pack(value: Assignment | Request | Reply) -> bytes:
+    """The body of a frame."""
+    return _encoder.encode(value)
+
+
+def encode_frame(value: Request | Reply) -> bytes:
+    """A whole frame.
+
+    Raises:
+        WorkerError: the body is larger than ``FRAME_LIMIT``.
+    """
+    body = pack(value)
+    if len(body) > FRAME_LIMIT:
+        raise WorkerError(f"a frame of {len(body)} bytes is over the limit of {FRAME_LIMIT} bytes")
+    return LENGTH.pack(len(body)) + body
+
+
+def decode_assignment(body: bytes) -> Assignment:
+    """Reads the service's own words; used in workers."""
+    return _assignments.decode(body)
+
+
+def decode_request(body: bytes | bytearray) -> Request:
+    """Reads the service's own words; used in workers."""
+    return _requests.decode(body)
+
+
+def decode_reply(body: bytes | bytearray) -> Reply:
+    """Reads a worker's words.
+
+    Raises:
+        WorkerError: the body is not one of the replies, whatever else it is.
+    """
+    try:
+        return _replies.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError) as error:
+        raise WorkerError(f"a worker sent a frame that is no reply: {str(error)[:200]}") from error
+
+
+def checked_done(answer: Answer, inputs: int) -> ChunkDone:
+    """The answer as a ``ChunkDone`` that describes exactly ``inputs`` inputs.
+
+    Raises:
+        WorkerError: the answer has other inputs, unknown codes, or codes that aren't a worker's.
+    """
+    if len(answer.codes) != inputs:
+        raise WorkerError(f"a worker answered {len(answer.codes)} outcomes for {inputs} inputs")
+    if answer.codes.translate(None, _WORKER_CODES):
+        raise WorkerError("a worker answered an outcome that is none of a worker's")
+    if any(not -1 <= message.input < inputs for message in answer.messages):
+        raise WorkerError("a worker sent a message for an input that it wasn't given")
+    return ChunkDone(
+        codes=answer.codes,
+        messages=answer.messages,
+        features=answer.features,
+        step_seconds=answer.step_seconds,
+        private_bytes=answer.private,
+    )
+
+
+class FrameReader:
+    """Cuts a stream of bytes into bodies of frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yields each body that is complete now.
+
+        Raises:
+            WorkerError: a frame announces more than ``FRAME_LIMIT`` bytes.
+        """
+        self._buffer += data
+        start = 0
+        try:
+            while (end := self._end(start)) is not None:
+                yield bytes(self._buffer[start + LENGTH.size : end])
+                start = end
+        finally:
+            del self._buffer[:start]
+
+    def _end(self, start: int) -> int | None:
+        if len(self._buffer) - start < LENGTH.size:
+            return None
+        (size,) = LENGTH.unpack_from(self._buffer, start)
+        if size > FRAME_LIMIT:
+            raise WorkerError(f"a worker announced a frame of {size} bytes")
+        end = start + LENGTH.size + int(size)
+        return end if end <= len(self._buffer) else None

@@ -1,0 +1,150 @@
+"""One worker process from its fork to its end, as the service sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from geoweir.errors import WorkerError
+from geoweir.pool.channel import Channel
+from geoweir.pool.forkserver import Spawned, in_thread, is_ended, reap, spawn
+from geoweir.pool.frames import Failure, Ready, Reply, Unfit
+
+__all__ = ["Cause", "Reason", "WorkerProcess"]
+
+#: Why a worker was replaced.
+Reason = Literal["timeout", "memory", "crash", "recycle", "start"]
+
+EOF_S: Final = 0.2  # for the socket's end, when a worker's own child still holds it
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a worker ended, and what that makes of the chunk that it held."""
+
+    reason: Reason
+    failure: Failure
+    detail: str
+    is_unread: bool = False  # the worker ended without having read the chunk
+
+
+class WorkerProcess:
+    """A worker and the socket to it.
+
+    Attributes:
+        pid: the process id.
+        ready: done when the worker can take chunks; WorkerError when it said why it can't.
+        private: private bytes as the worker last told.
+        cause: why the service ended it, before anything else could.
+    """
+
+    def __init__(self, spawned: Spawned, on_reply: Callable[[WorkerProcess, Reply], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = spawned.pid
+        self.private = 0
+        self.cause: Cause | None = None
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self._spawned = spawned
+        self._on_reply = on_reply
+        self._inherited = 0
+        self._gone: asyncio.Future[None] = loop.create_future()
+        self._channel = Channel(self._heard, self._talked_nonsense)
+
+    @classmethod
+    async def launch(
+        cls, body: bytes, name: str, preload: Path, on_reply: Callable[[WorkerProcess, Reply], None]
+    ) -> WorkerProcess:
+        """Forks a worker; it is ready when ``ready`` is done.
+
+        Raises:
+            OSError, EOFError: it could not be forked.
+        """
+        spawned = await in_thread(spawn, body, name, preload)
+        worker = cls(spawned, on_reply)
+        await worker._open()
+        return worker
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._spawned.pidfd, self._went)
+        await loop.create_unix_connection(lambda: self._channel, sock=self._spawned.channel)
+
+    def is_alive(self) -> bool:
+        """Whether a frame would find somebody: neither ended nor being ended."""
+        return self.cause is None and not self._gone.done() and not is_ended(self._spawned.pidfd)
+
+    def is_ready(self) -> bool:
+        """Whether it ever became ready."""
+        return self.ready.done() and self.ready.exception() is None
+
+    def why_unfit(self, ended: Cause) -> Cause:
+        """Why it did not become ready, given how it ended: in its own words if it had any."""
+        if self.ready.done():
+            return Cause("start", Failure.CRASH, str(self.ready.exception()))
+        return Cause("start", Failure.CRASH, f"a worker did not become ready: {ended.detail}")
+
+    def send(self, frame: bytes) -> None:
+        """Queues a frame."""
+        self._channel.send(frame)
+
+    def kill(self, cause: Cause) -> None:
+        """Ends the worker now; the first cause counts."""
+        if self.cause is None and not self._gone.done():
+            self.cause = cause
+        self._kill()
+
+    def used(self) -> int:
+        """Private bytes right now; costs a microsecond."""
+        return max(0, self._spawned.statm.anonymous() - self._inherited)
+
+    def note_memory(self, private: int, inherited: int) -> None:
+        """Takes over what the worker told: what it shares can only become less."""
+        self.private = private
+        self._inherited = min(self._inherited, inherited)
+
+    async def end(self) -> Cause:
+        """Returns when the process is gone, all that it said was heard and nothing of it is left.
+
+        Either sign of the end counts, since a worker's own child may keep the socket open and a
+        worker may close it and live on.
+        """
+        await asyncio.wait({self._gone, self._channel.lost}, return_when=asyncio.FIRST_COMPLETED)
+        self._kill()
+        await self._gone
+        await asyncio.wait({self._channel.lost}, timeout=EOF_S)
+        self._channel.abort()
+        await self._channel.lost
+        how = await in_thread(reap, self._spawned)
+        if self.cause is not None:
+            return self.cause
+        detail = f"the worker ended: {how}"
+        return Cause("crash", Failure.CRASH, detail, is_unread=self._channel.is_unread)
+
+    def _kill(self) -> None:
+        if not self._gone.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._spawned.pidfd, signal.SIGKILL)
+
+    def _went(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._spawned.pidfd)
+        self._gone.set_result(None)
+
+    def _heard(self, reply: Reply) -> None:
+        match reply:
+            case Ready(private=private, inherited=inherited) if not self.ready.done():
+                self.private, self._inherited = private, inherited
+                self.ready.set_result(None)
+            case Unfit(text=text) if not self.ready.done():
+                self.ready.set_exception(WorkerError(text))
+            case _ if self.ready.done():
+                self._on_reply(self, reply)
+            case _:
+                raise WorkerError("a worker answered before it was ready")
+
+    def _talked_nonsense(self, detail: str) -> None:
+        self.kill(Cause("crash", Failure.CRASH, detail))

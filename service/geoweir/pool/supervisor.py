@@ -1,0 +1,143 @@
+"""The pool: a fixed number of slots, handed out one chunk at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from geoweir.core.spec import PoolSpec, WorkerSpec
+from geoweir.errors import WorkerError
+from geoweir.pool.forkserver import keep_assignment
+from geoweir.pool.frames import Assignment, pack
+from geoweir.pool.ran import Failure, Ran, RanEach, SlotStats
+from geoweir.pool.slot import PoolEvents, Post, Slot
+from geoweir.pool.watch import MemoryWatch
+
+__all__ = ["Failure", "Pool", "PoolEvents", "Ran", "RanEach", "Slot", "SlotStats"]
+
+CHAINS: Final = "geoweir.steps.chain:chains"
+WARM_S: Final = 60.0  # for the forkserver to load the layers and all workers to become ready
+LEAVE_S: Final = 5.0  # for killed workers to be gone
+
+
+class Pool:
+    """Worker processes that run chunks and are replaced when they fail.
+
+    ``chains`` names, as ``module:function``, what builds the chains of a worker; the module also
+    has ``load_layers``. A pool has no queue: who wants to run a chunk waits for an idle slot.
+    """
+
+    def __init__(
+        self, spec: PoolSpec, worker: WorkerSpec, *, events: PoolEvents, chains: str = CHAINS
+    ) -> None:
+        self._spec = spec
+        self._body = pack(Assignment(chains, worker, spec.memory))
+        self._events = events
+        self._watch = MemoryWatch(spec.memory)
+        self._preload: Path | None = None
+        self._slots: list[Slot] = []
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._idle: deque[Slot] = deque()
+        self._waiting: deque[asyncio.Future[Slot]] = deque()
+        self._is_closed = False
+
+    async def start(self) -> None:
+        """Returns when every slot has a worker that is ready.
+
+        Raises:
+            WorkerError: one could not become ready, and why.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.close(0.0)
+            raise
+
+    async def idle(self) -> Slot:
+        """Waits for an idle slot and reserves it, in the order of the calls.
+
+        Use it with ``run`` or ``run_each``, which give it back, or give it back by ``release``.
+
+        Raises:
+            WorkerError: the pool is closed.
+        """
+        if self._is_closed:
+            raise WorkerError("the pool is closed")
+        if self._idle:
+            slot = self._idle.popleft()
+            slot.reserve()
+            return slot
+        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().release()  # it came in the very moment of the cancellation
+            raise
+
+    async def close(self, grace_s: float) -> None:
+        """Ends all workers: running chunks may finish within ``grace_s`` seconds.
+
+        Chunks that don't end as ``shutdown``. Afterwards there is no process of a slot left.
+        """
+        self._is_closed = True
+        self._idle.clear()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(WorkerError("the pool is closed"))
+        self._waiting.clear()
+        await asyncio.gather(*(slot.close(grace_s) for slot in self._slots))
+        if self._keepers:
+            _, stuck = await asyncio.wait(self._keepers, timeout=LEAVE_S)
+            for keeper in stuck:
+                keeper.cancel()
+        self._watch.close()
+        if self._preload is not None:
+            self._preload.unlink(missing_ok=True)
+            self._preload = None
+
+    def stats(self) -> list[SlotStats]:
+        """Every slot as it is now."""
+        return [slot.stats() for slot in self._slots]
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._preload = keep_assignment(self._body)
+        post = Post(
+            body=self._body,
+            preload=self._preload,
+            memory=self._spec.memory,
+            watch=self._watch,
+            events=self._events,
+            offer=self._offer,
+            withdraw=self._withdraw,
+        )
+        self._slots = [Slot(index, post) for index in range(self._spec.workers)]
+        self._keepers = {
+            loop.create_task(slot.keep(), name=f"keeper of worker {slot.index}")
+            for slot in self._slots
+        }
+        ready = [slot.first_ready for slot in self._slots]
+        done, late = await asyncio.wait(ready, timeout=WARM_S, return_when=asyncio.FIRST_EXCEPTION)
+        for first in done:
+            first.result()
+        if late:
+            raise WorkerError(f"workers were not ready within {WARM_S:.0f} s")
+
+    def _offer(self, slot: Slot) -> None:
+        if self._is_closed:
+            return
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                slot.reserve()
+                waiter.set_result(slot)
+                return
+        self._idle.append(slot)
+
+    def _withdraw(self, slot: Slot) -> None:
+        if slot in self._idle:
+            self._idle.remove(slot)

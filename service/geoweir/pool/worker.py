@@ -1,0 +1,220 @@
+"""The main function of a worker process: takes chunks from its socket and answers each.
+
+It imports nothing of the service. It may be killed at any instruction; what it holds is known to
+the service. It leaves when the service does, even in the middle of a chunk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from geoweir.core.work import ChunkDone, ChunkWork
+from geoweir.errors import GeoweirError
+from geoweir.pool.frames import (
+    LENGTH,
+    TEXT_LIMIT,
+    Answer,
+    Failure,
+    Fault,
+    Ready,
+    Request,
+    Unfit,
+    decode_assignment,
+    decode_request,
+    encode_frame,
+)
+from geoweir.pool.memory import RECYCLE_SHARE, Statm, inherited_bytes, reserved_bytes
+
+if TYPE_CHECKING:
+    from geoweir.pool.preload import Chain
+
+__all__ = ["serve"]
+
+NICENESS: Final = 5
+OOM_SCORE: Final = 800  # the kernel takes a worker, never the service
+TRIM_SHARE: Final = 0.6  # of the cap: above it, free memory goes back to the system
+MEASURE_S: Final = 1.0  # how often inherited memory is measured at most
+_DETAIL: Final = 300  # characters of an exception's text
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def serve(channel: socket.socket, body: bytes) -> None:
+    """Answers the service until it goes; ``body`` is the packed assignment."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _leave_with_the_service(channel, libc)
+    _stand_back()
+    memory = _Memory(decode_assignment(body).memory, _trimmer(libc))
+    try:
+        # Late, because the service imports this module for its name and needs nothing of that.
+        from geoweir.pool.preload import chains_for  # noqa: PLC0415
+
+        chains = chains_for(body)
+        memory.settle()
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
+        channel.sendall(encode_frame(Unfit(_text(error))))
+        return
+    channel.sendall(encode_frame(Ready(memory.private(), memory.inherited)))
+    for request in _requests(channel):
+        for frame in _answers(request, chains, memory):
+            channel.sendall(frame)
+
+
+def _leave_with_the_service(channel: socket.socket, libc: ctypes.CDLL) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which drains
+    threading.Thread(target=_guard, args=(channel,), name="guard", daemon=True).start()
+    # The guard needs the GIL, which a C call may keep. So the kernel kills the worker when the
+    # forkserver leaves, and the forkserver leaves with the service unless a worker holds this pipe.
+    alive = getattr(forkserver, "_forkserver", None)
+    descriptor = getattr(alive, "_forkserver_alive_fd", None)
+    if isinstance(descriptor, int):
+        os.close(descriptor)
+        alive._forkserver_alive_fd = None  # type: ignore[union-attr] # noqa: SLF001
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _guard(channel: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(channel, select.POLLRDHUP)
+    poll.poll()
+    os._exit(0)
+
+
+def _stand_back() -> None:
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
+
+
+def _trimmer(libc: ctypes.CDLL) -> Callable[[], None]:
+    trim = getattr(libc, "malloc_trim", None)  # glibc has it, musl has not
+
+    def give_back() -> None:
+        gc.collect()
+        if trim is not None:
+            trim(0)
+
+    return give_back
+
+
+class _Memory:
+    """This process's private memory, and what it does to keep it low."""
+
+    def __init__(self, cap: int, give_back: Callable[[], None]) -> None:
+        self._cap = cap
+        self._give_back = give_back
+        self._statm = Statm(os.getpid())
+        self._measured = time.monotonic()
+        # Right after the fork all anonymous pages are inherited ones.
+        self.inherited = self._statm.anonymous()
+
+    def settle(self) -> None:
+        """Takes what is in use now as the start, and bounds what may come on top of it."""
+        self._give_back()
+        self._measure()
+        if (private := self.private()) > RECYCLE_SHARE * self._cap:
+            raise GeoweirError(
+                f"a worker holds {private / 1e6:.0f} MB before its first chunk: "
+                f"raise pool.memory ({self._cap / 1e6:.0f} MB) to at least "
+                f"{2 * private / 1e6:.0f} MB"
+            )
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = reserved_bytes() + 2 * self._cap
+        if hard == resource.RLIM_INFINITY or bound < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+
+    def private(self) -> int:
+        """Bytes that only this process has."""
+        return max(0, self._statm.anonymous() - self.inherited)
+
+    def after_chunk(self) -> int:
+        """Private bytes, after giving free ones back if there are many."""
+        if time.monotonic() - self._measured > MEASURE_S:
+            self._measure()
+        if self.private() > TRIM_SHARE * self._cap:
+            self._give_back()
+        return self.private()
+
+    def is_near_cap(self) -> bool:
+        """Whether an odd error may be a refused allocation."""
+        return self.private() > RECYCLE_SHARE * self._cap
+
+    def _measure(self) -> None:
+        if (inherited := inherited_bytes()) is not None:
+            self.inherited = inherited
+        self._measured = time.monotonic()
+
+
+def _requests(channel: socket.socket) -> Iterator[Request]:
+    with channel.makefile("rb") as stream:
+        while len(head := stream.read(LENGTH.size)) == LENGTH.size:
+            (size,) = LENGTH.unpack(head)
+            yield decode_request(stream.read(size))
+
+
+def _answers(request: Request, chains: Sequence[Chain], memory: _Memory) -> Iterator[bytes]:
+    for index, work in _parts(request):
+        try:
+            done = chains[work.stream].run(work)
+            frame = _answer(request.sequence, index, done, memory)
+        except BaseException as error:  # noqa: BLE001 - Rust panics are no Exceptions
+            yield encode_frame(_fault(request.sequence, index, error, memory))
+            return
+        yield frame
+
+
+def _parts(request: Request) -> Iterator[tuple[int, ChunkWork]]:
+    work = request.work
+    if not request.each:
+        yield -1, work
+        return
+    for index, columns in enumerate(zip(work.payloads, work.addresses, work.received, strict=True)):
+        payload, address, received = columns
+        yield index, ChunkWork(work.stream, [payload], [address], [received])
+
+
+def _answer(sequence: int, index: int, done: ChunkDone, memory: _Memory) -> bytes:
+    return encode_frame(
+        Answer(
+            sequence=sequence,
+            index=index,
+            codes=done.codes,
+            messages=done.messages,
+            features=done.features,
+            step_seconds=done.step_seconds,
+            private=memory.after_chunk(),
+            inherited=memory.inherited,
+        )
+    )
+
+
+def _fault(sequence: int, index: int, error: BaseException, memory: _Memory) -> Fault:
+    refused = isinstance(error, MemoryError) or "bad_alloc" in _text(error) or memory.is_near_cap()
+    failure = Failure.MEMORY if refused else Failure.CRASH
+    return Fault(sequence, index, failure, _text(error))
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, GeoweirError):
+        return str(error)[:TEXT_LIMIT]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a foreign class's own __str__
+        text = ""
+    text = f"{type(error).__name__}: {text}"[:_DETAIL]
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,86 @@
+"""The ports to the world: where inputs come from and where messages go.
+
+None is named after MQTT; every implementation passes the contract tests in ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
+
+__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal"]
+
+
+class Inlet(Protocol):
+    """An ordered source of inputs."""
+
+    def batches(self) -> AsyncIterator[Batch | LaneOpened | LaneClosed]:
+        """Yields what was read, in order, until ``close``.
+
+        A lane announces each epoch with LaneOpened before its first batch and LaneClosed after its
+        last. The inlet stops reading its source while more than its window of inputs is unsettled,
+        and while the consumer does not take batches.
+        """
+        ...
+
+    def settle(self, lane: str, epoch: int, position: int) -> None:
+        """Confirms every input of the epoch up to and including ``position``.
+
+        Receipts of a closed epoch are ignored: what they name comes again.
+        """
+        ...
+
+    def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
+        """Confirms single inputs out of order, for sources that forgive it."""
+        ...
+
+    def pause(self) -> None:
+        """Stops reading from the source; what was read still comes out of ``batches``."""
+        ...
+
+    def resume(self) -> None:
+        """Reads again."""
+        ...
+
+    async def close(self) -> None:
+        """Ends ``batches`` after what was read, and keeps the lane open for ``settle``."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Leaves the source; what isn't settled comes again at the next start."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message for an outlet."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    content_type: str | None = None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The broker said no to a message, for good."""
+
+    code: int
+    text: str
+
+
+class Outlet(Protocol):
+    """Where messages go."""
+
+    def send(self, messages: Sequence[Outgoing]) -> Awaitable[list[Refusal | None]]:
+        """Queues the messages at once, in order, and completes when each has its answer.
+
+        None means acknowledged (or, at QoS 0, handed to the transport). A lost connection is no
+        answer: the outlet keeps the messages and sends them again, in order, when it is back.
+        """
+        ...

@@ -1,0 +1,74 @@
+"""The settings as frozen plain values: what ``load`` hands on to the service.
+
+Durations are seconds, sizes are bytes, paths are absolute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
+
+__all__ = ["HttpSettings", "LogSettings", "MqttSettings", "Settings", "TlsSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Files in PEM form; None means the system's authorities, and no certificate of our own."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttSettings:
+    """How the broker is reached, and how much may be unacknowledged."""
+
+    host: str = "localhost"
+    port: int = 1883
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: str = "/mqtt"  # of the WebSocket
+    tls: TlsSettings | None = None  # None: not encrypted
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    client_id: str = "geoweir"
+    session_expiry_s: float = 3600.0
+    receive_window: int = 10_000  # inputs per stream
+    receive_bytes: int = 32_000_000  # per stream
+    ack_order: Literal["received", "any"] = "received"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Where the service answers HTTP; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 9108
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How much is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration, checked."""
+
+    mqtt: MqttSettings
+    streams: tuple[StreamSpec, ...]
+    layers: tuple[LayerSpec, ...] = ()
+    queue_limit: int = 500  # messages
+    pool: PoolSpec = PoolSpec()
+    http: HttpSettings = HttpSettings()
+    shutdown_grace_s: float = 10.0
+    log: LogSettings = LogSettings()
+    config_path: str = ""
+    module_path: str | None = None  # folder of the configuration: users' own steps stand there

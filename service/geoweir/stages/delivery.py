@@ -1,0 +1,254 @@
+"""Publishes what the outcomes need, and reports each outcome when the broker has answered.
+
+An input is settled as published only when every message of its was acknowledged. A message that the
+broker refuses makes its input rejected (reason ``refused``), with a rejected message of its own;
+where that is refused as well, the log line is what names it: nothing is retried for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from geoweir.codec.messages import encode_rejected
+from geoweir.codec.topics import TopicTemplate
+from geoweir.core.account import Account, Event
+from geoweir.core.outcome import REASON_CODES, Outcome, outcome_of
+from geoweir.core.parcel import Parcel
+from geoweir.core.spec import StreamSpec, TopicSpec
+from geoweir.core.verdict import Verdict
+from geoweir.core.work import MessageKind, OutMessage
+from geoweir.errors import SenderError
+from geoweir.ports import Outgoing, Outlet, Refusal
+
+__all__ = ["BACKLOG_BYTES", "Delivery"]
+
+#: Bytes on their way to the broker beyond which no new chunk is started.
+BACKLOG_BYTES: Final = 32_000_000
+
+_REFUSED: Final = outcome_of(Outcome.REJECTED, "refused")
+_KEY: Final = "geoweir-key"
+_CONTENT: Final = {
+    MessageKind.RESULT: "application/geo+json",
+    MessageKind.REJECTED: "application/json",
+    MessageKind.RECONCILE: "application/json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where one stream's messages go."""
+
+    spec: StreamSpec
+    topics: Mapping[MessageKind, TopicSpec]
+    rejected: TopicTemplate
+
+    @classmethod
+    def of(cls, spec: StreamSpec) -> _Route:
+        return cls(
+            spec=spec,
+            topics={
+                MessageKind.RESULT: spec.publish,
+                MessageKind.REJECTED: spec.rejected,
+                MessageKind.RECONCILE: spec.reconcile,
+            },
+            rejected=TopicTemplate.parse(spec.rejected.topic),
+        )
+
+
+class Delivery:
+    """Sends verdicts' messages through the outlet.
+
+    Args:
+        settle: settlement's ``settle``.
+        spawn: starts a task that the service owns.
+        identify: the ids in an input: stream, payload, address.
+        on_refused: told of each message that the broker refused: stream, kind, topic, refusal.
+    """
+
+    def __init__(
+        self,
+        *,
+        streams: tuple[StreamSpec, ...],
+        account: Account,
+        outlet: Outlet,
+        settle: Callable[[Parcel, list[int], Outcome, str], None],
+        spawn: Callable[..., object],
+        identify: Callable[[str, bytes, str], list[str]],
+        on_refused: Callable[[str, MessageKind, str, Refusal], None],
+    ) -> None:
+        self._routes = {spec.name: _Route.of(spec) for spec in streams}
+        self._account = account
+        self._outlet = outlet
+        self._settle = settle
+        self._spawn = spawn
+        self._identify = identify
+        self._on_refused = on_refused
+        self._under_way: set[Parcel] = set()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def parcels(self) -> Iterator[Parcel]:
+        """What delivery answers for."""
+        return iter(self._under_way)
+
+    async def room(self) -> None:
+        """Waits while too much is on its way to the broker."""
+        await self._room.wait()
+
+    async def drained(self) -> None:
+        """Waits until nothing is on its way."""
+        await self._idle.wait()
+
+    def deliver(self, verdict: Verdict) -> None:
+        """Takes a verdict over; its inputs are settled when the broker has answered."""
+        parcel, codes = verdict.parcel, verdict.codes
+        filtered: dict[int, list[int]] = {}
+        leaving: list[int] = []
+        for index, code in enumerate(codes):
+            if REASON_CODES[code][0] is Outcome.FILTERED:
+                filtered.setdefault(code, []).append(index)
+            else:
+                leaving.append(index)
+        self._account.advance(
+            parcel.ledger, [parcel.positions[index] for index in leaving], Event.DELIVER
+        )
+        self._take(parcel)
+        self._settle_groups(parcel, filtered)
+        # What was voided while it was worked on comes again: its results would be repeats.
+        messages = [
+            message
+            for message in verdict.messages
+            if (parcel.open[message.input] if message.input >= 0 else parcel.held)
+        ]
+        if not leaving:
+            self._let_go(parcel)
+            return
+        # Queued here and now, so that the order of delivery is the order of sending.
+        size = sum(len(message.payload) for message in messages)
+        self._grow(size)
+        answers = self._outlet.send([self._outgoing(parcel, message) for message in messages])
+        self._spawn(
+            self._finish(parcel, codes, leaving, messages, answers, size),
+            name=f"deliver-{parcel.ledger.stream}",
+        )
+
+    async def _finish(
+        self,
+        parcel: Parcel,
+        codes: bytes,
+        leaving: list[int],
+        messages: list[OutMessage],
+        answers: asyncio.Future[list[Refusal | None]],
+        size: int,
+    ) -> None:
+        try:
+            refusals = await answers
+        finally:
+            self._grow(-size)
+        final = bytearray(codes)
+        for message, refusal in zip(messages, refusals, strict=True):
+            if refusal is not None:
+                self._note_refusal(parcel, final, message, refusal)
+        refused = {
+            message.input: (message, refusal)
+            for message, refusal in zip(messages, refusals, strict=True)
+            if refusal is not None and message.kind is MessageKind.RESULT
+        }
+        if refused:
+            await self._report_refused(parcel, refused)
+        groups: dict[int, list[int]] = {}
+        for index in leaving:
+            groups.setdefault(final[index], []).append(index)
+        self._settle_groups(parcel, groups)
+        self._let_go(parcel)
+
+    def _note_refusal(
+        self, parcel: Parcel, codes: bytearray, message: OutMessage, refusal: Refusal
+    ) -> None:
+        self._on_refused(parcel.ledger.stream, message.kind, message.topic, refusal)
+        if message.kind is not MessageKind.RESULT:
+            return  # its input is rejected or reconciled as it is; the log names the message
+        if message.input >= 0:
+            codes[message.input] = _REFUSED
+            return
+        for index, code in enumerate(codes):
+            if code == 0:
+                codes[index] = _REFUSED
+
+    async def _report_refused(
+        self, parcel: Parcel, refused: Mapping[int, tuple[OutMessage, Refusal]]
+    ) -> None:
+        """Publishes one rejected message for each input whose result the broker refused."""
+        reports = [
+            report
+            for index, (message, refusal) in refused.items()
+            if (report := self._refusal_report(parcel, max(index, 0), message, refusal)) is not None
+        ]
+        answers = await self._outlet.send([self._outgoing(parcel, report) for report in reports])
+        for report, answer in zip(reports, answers, strict=True):
+            if answer is not None:
+                self._on_refused(parcel.ledger.stream, report.kind, report.topic, answer)
+
+    def _refusal_report(
+        self, parcel: Parcel, owner: int, message: OutMessage, refusal: Refusal
+    ) -> OutMessage | None:
+        stream, address = parcel.ledger.stream, parcel.addresses[owner]
+        identity = next(iter(self._identify(stream, parcel.payloads[owner], address)), None)
+        try:
+            topic = self._routes[stream].rejected.render(
+                stream=stream, id=identity or "unknown", address=address
+            )
+        except SenderError:
+            return None  # no topic can be made: the log line names it
+        payload = encode_rejected(
+            stream=stream,
+            topic=address,
+            id=identity,
+            reason="refused",
+            detail=f"the broker refused {message.topic}: {refusal.text}",
+            received=parcel.received[owner],
+            payload=parcel.payloads[owner],
+        )
+        return OutMessage(owner, MessageKind.REJECTED, topic, payload, f"refused:{message.key}")
+
+    def _settle_groups(self, parcel: Parcel, groups: Mapping[int, list[int]]) -> None:
+        for code, indices in groups.items():
+            outcome, reason = REASON_CODES[code]
+            self._settle(parcel, indices, outcome, reason)
+
+    def _outgoing(self, parcel: Parcel, message: OutMessage) -> Outgoing:
+        to = self._routes[parcel.ledger.stream].topics[message.kind]
+        passed_on = parcel.headers[message.input] if message.input >= 0 else ()
+        return Outgoing(
+            topic=message.topic,
+            payload=message.payload,
+            qos=to.qos,
+            retain=to.retain,
+            content_type=_CONTENT[message.kind],
+            headers=(
+                (_KEY, message.key),
+                *((name, value) for name, value in passed_on if name != _KEY),
+            ),
+        )
+
+    def _take(self, parcel: Parcel) -> None:
+        self._under_way.add(parcel)
+        self._idle.clear()
+
+    def _let_go(self, parcel: Parcel) -> None:
+        self._under_way.discard(parcel)
+        if not self._under_way:
+            self._idle.set()
+
+    def _grow(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes < BACKLOG_BYTES:
+            self._room.set()
+        else:
+            self._room.clear()

@@ -1,0 +1,290 @@
+"""Gives chunks to workers, and says what is to become of each.
+
+A chunk is what waits when a slot is idle. A chunk whose worker failed is run once more with care,
+input by input, so that only the culprit is reconciled (``on_failure: isolate``), or is reconciled
+whole (``drop``). Whatever happens to a chunk, exactly one verdict per chunk goes to ordering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from geoweir.codec.messages import encode_reconcile
+from geoweir.codec.topics import TopicTemplate
+from geoweir.core.account import Account, Event
+from geoweir.core.clocks import Clocks
+from geoweir.core.deadline import Deadlines, IsolationBudget
+from geoweir.core.outcome import Outcome, outcome_of
+from geoweir.core.parcel import Parcel
+from geoweir.core.spec import PoolSpec, StreamSpec
+from geoweir.core.verdict import Verdict
+from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
+from geoweir.errors import SenderError
+from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
+
+__all__ = ["ChunkEvents", "Dispatch"]
+
+#: Culprits that one careful run looks for; beyond, the rest of the chunk is reconciled whole.
+_CULPRITS: Final = 8
+
+
+class ChunkEvents(Protocol):
+    """Who is told what became of chunks."""
+
+    def chunk_done(self, stream: str, features: int, seconds: float, steps: list[float]) -> None:
+        """A worker finished a chunk."""
+
+    def reconciled(self, stream: str, reason: str, ids: list[str], n: int, chunk: str) -> None:
+        """``n`` inputs are reconciled, by a message that names ``chunk``."""
+
+
+@dataclass(slots=True)
+class _Partial:
+    """A verdict in the making, by the input's index in the chunk."""
+
+    codes: bytearray
+    messages: list[OutMessage]
+
+    def add(self, indices: list[int], done: ChunkDone) -> None:
+        for at, index in enumerate(indices):
+            self.codes[index] = done.codes[at]
+        self.messages += [
+            OutMessage(indices[m.input] if m.input >= 0 else m.input, m.kind, m.topic, m.payload,
+                       m.key)
+            for m in done.messages
+        ]
+
+
+class Dispatch:
+    """Moves chunks from the weir through the pool to ordering.
+
+    Args:
+        take: waits for the weir's next chunk; ``top_up`` adds to it what came since.
+        start: ordering's ``start``: the number of a stream's next chunk.
+        finish: ordering's ``finish``.
+        room: waits while too much is on its way to the broker.
+        identify: the ids in an input: stream, payload, address.
+        spawn: starts a task that the service owns.
+    """
+
+    def __init__(
+        self,
+        *,
+        streams: tuple[StreamSpec, ...],
+        spec: PoolSpec,
+        pool: Pool,
+        take: Callable[[], Awaitable[Parcel]],
+        top_up: Callable[[Parcel], None],
+        account: Account,
+        start: Callable[[str], int],
+        finish: Callable[[str, int, Verdict], None],
+        room: Callable[[], Awaitable[None]],
+        identify: Callable[[str, bytes, str], list[str]],
+        spawn: Callable[..., object],
+        events: ChunkEvents,
+        clocks: Clocks,
+    ) -> None:
+        self._streams = {stream.name: index for index, stream in enumerate(streams)}
+        self._reconcile_topics = {
+            stream.name: TopicTemplate.parse(stream.reconcile.topic) for stream in streams
+        }
+        self._spec = spec
+        self._pool = pool
+        self._take = take
+        self._top_up = top_up
+        self._account = account
+        self._start = start
+        self._finish = finish
+        self._room = room
+        self._identify = identify
+        self._spawn = spawn
+        self._events = events
+        self._clocks = clocks
+        self._deadlines = Deadlines(spec.timeout_s)
+        self._budget = IsolationBudget(spec.workers)
+        self._one_at_a_time = asyncio.Lock()
+        self._working: set[Parcel] = set()
+        self._lingering: list[Parcel] = []
+        self._chunks = 0
+        self._last_taken = 0.0
+
+    def parcels(self) -> Iterator[Parcel]:
+        """What dispatch answers for."""
+        yield from self._lingering
+        yield from self._working
+
+    def waiting(self) -> list[Parcel]:
+        """What was taken from the weir and not yet given to a worker."""
+        return list(self._lingering)
+
+    def reconcile_waiting(self, parcel: Parcel) -> Verdict:
+        """The verdict on inputs that no worker will see any more."""
+        partial = _Partial(bytearray(len(parcel)), [])
+        indices = list(range(len(parcel)))
+        detail = "not started before the end"
+        self._reconcile(parcel, indices, Failure.SHUTDOWN, detail, partial, attempts=0)
+        return Verdict(parcel, bytes(partial.codes), partial.messages)
+
+    async def run(self) -> None:
+        """Takes a chunk whenever a slot is idle, for ever."""
+        while True:
+            await self._room()
+            slot = await self._pool.idle()
+            try:
+                chunk = await self._next_chunk()
+            except BaseException:
+                slot.release()
+                raise
+            self._begin(slot, chunk)
+
+    async def _next_chunk(self) -> Parcel:
+        chunk = await self._take()
+        now = self._clocks.monotonic()
+        is_busy = now - self._last_taken < self._spec.linger_s
+        self._last_taken = now
+        if is_busy and len(chunk) * 4 < self._spec.chunk:
+            # More comes within the linger: fewer, fuller chunks cost the service less. The chunk
+            # is in our hands meanwhile.
+            self._working.add(chunk)
+            try:
+                await asyncio.sleep(self._spec.linger_s)
+            finally:
+                self._working.discard(chunk)
+            self._top_up(chunk)
+        return chunk
+
+    def _begin(self, slot: Slot, chunk: Parcel) -> None:
+        chunk = chunk.without_released()
+        if not len(chunk):
+            slot.release()
+            return
+        self._account.advance(chunk.ledger, chunk.positions, Event.START)
+        self._working.add(chunk)
+        stream = chunk.ledger.stream
+        self._spawn(self._work(slot, chunk, self._start(stream)), name=f"chunk-{stream}")
+
+    async def _work(self, slot: Slot, chunk: Parcel, number: int) -> None:
+        stream = chunk.ledger.stream
+        deadline_s = self._deadlines.first_pass(stream)
+        ran = await slot.run(self._request(chunk, range(len(chunk))), deadline_s=deadline_s)
+        if ran.done is not None:
+            self._deadlines.observe(stream, ran.run_s)
+            self._events.chunk_done(stream, ran.done.features, ran.run_s, ran.done.step_seconds)
+            verdict = Verdict(chunk, ran.done.codes, ran.done.messages)
+        else:
+            verdict = await self._after_failure(chunk, ran, deadline_s)
+        self._working.discard(chunk)
+        self._finish(stream, number, verdict)
+
+    async def _after_failure(self, chunk: Parcel, ran: Ran, deadline_s: float) -> Verdict:
+        failure = ran.failure or Failure.CRASH
+        partial = _Partial(bytearray(len(chunk)), [])
+        # What was voided meanwhile comes again: nothing is to be said of it here.
+        left = [index for index, is_open in enumerate(chunk.open) if is_open]
+        # Alone and at the full deadline, the culprit is known already.
+        is_known = len(left) == 1 and deadline_s >= self._spec.timeout_s
+        if not left:
+            pass
+        elif failure is Failure.SHUTDOWN or self._spec.on_failure == "drop" or is_known:
+            self._reconcile(chunk, left, failure, ran.detail, partial, attempts=1)
+        else:
+            async with self._one_at_a_time:
+                await self._look_for_culprit(chunk, left, ran, partial)
+        return Verdict(chunk, bytes(partial.codes), partial.messages)
+
+    async def _look_for_culprit(
+        self, chunk: Parcel, left: list[int], ran: Ran, partial: _Partial
+    ) -> None:
+        if self._budget.may_start(self._clocks.monotonic()):
+            await self._isolate(chunk, left, partial)
+        else:
+            detail = f"{ran.detail}; no time left to look for the culprit"
+            self._reconcile(
+                chunk, left, ran.failure or Failure.CRASH, detail, partial, attempts=1
+            )
+
+    async def _isolate(self, chunk: Parcel, left: list[int], partial: _Partial) -> None:
+        """Runs the chunk input by input; each culprit is reconciled, the others go on."""
+        stall_s = self._spec.timeout_s if len(left) == 1 else self._deadlines.stall_s
+        spent_s = 0.0
+        try:
+            for _ in range(_CULPRITS):
+                ran = await self._run_each(chunk, left, stall_s)
+                spent_s += ran.run_s
+                for done in ran.done:
+                    partial.add([left.pop(0)], done)
+                if ran.failure is None:
+                    return
+                culprit = [left.pop(0)]
+                self._reconcile(chunk, culprit, ran.failure, ran.detail, partial, attempts=2)
+                if not left:
+                    return
+                if ran.failure is Failure.SHUTDOWN:
+                    break
+            detail = f"more than {_CULPRITS} culprits in one chunk"
+            self._reconcile(chunk, left, Failure.CRASH, detail, partial, attempts=2)
+        finally:
+            self._budget.spent(self._clocks.monotonic(), spent_s)
+
+    async def _run_each(self, chunk: Parcel, indices: list[int], stall_s: float) -> RanEach:
+        slot = await self._pool.idle()
+        return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
+
+    def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
+        return ChunkWork(
+            stream=self._streams[chunk.ledger.stream],
+            payloads=[chunk.payloads[i] for i in indices],
+            addresses=[chunk.addresses[i] for i in indices],
+            received=[chunk.received[i] for i in indices],
+        )
+
+    def _reconcile(
+        self,
+        chunk: Parcel,
+        indices: list[int],
+        failure: Failure,
+        detail: str,
+        partial: _Partial,
+        *,
+        attempts: int,
+    ) -> None:
+        stream = chunk.ledger.stream
+        code = outcome_of(Outcome.RECONCILED, failure.value)
+        inputs = [
+            (
+                self._identify(stream, chunk.payloads[i], chunk.addresses[i]),
+                chunk.addresses[i],
+                chunk.received[i],
+            )
+            for i in indices
+        ]
+        for index in indices:
+            partial.codes[index] = code
+        self._chunks += 1
+        name = f"{stream}-{chunk.ledger.epoch}-{chunk.positions[indices[0]]}-{self._chunks}"
+        body = encode_reconcile(
+            chunk=name,
+            stream=stream,
+            reason=failure.value,
+            inputs=inputs,
+            attempts=attempts,
+            at=self._clocks.wall(),
+        )
+        owner = indices[0] if len(indices) == 1 else -1
+        ids = [identity for identities, _, _ in inputs for identity in identities]
+        topic = self._reconcile_topic(stream, ids, chunk.addresses[indices[0]])
+        partial.messages.append(
+            OutMessage(owner, MessageKind.RECONCILE, topic, body, f"reconcile:{name}")
+        )
+        self._events.reconciled(stream, failure.value, ids, len(indices), f"{name}: {detail}")
+
+    def _reconcile_topic(self, stream: str, ids: list[str], address: str) -> str:
+        template = self._reconcile_topics[stream]
+        identity = ids[0] if ids else "unknown"
+        try:
+            return template.render(stream=stream, id=identity, address=address)
+        except SenderError:
+            return template.render(stream=stream, id="unknown", address=stream)

@@ -1,0 +1,61 @@
+"""The last stage, and the only one that confirms inputs to their lane.
+
+Whoever has an outcome for inputs reports it here; the account decides what prefix is finished, and
+this stage sends its acknowledgements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from geoweir.core.account import Account
+from geoweir.core.outcome import Outcome
+from geoweir.core.parcel import Parcel
+from geoweir.ports import Inlet
+
+__all__ = ["Settlement"]
+
+
+class Settlement:
+    """Counts outcomes and acknowledges finished prefixes.
+
+    Args:
+        account: the judge.
+        inlets: the inlet of each lane.
+        any_order: acknowledge each input at once, for brokers that forgive disorder.
+        on_settled: told of every outcome, with the seconds since the parcel's oldest input came.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: Account,
+        inlets: Mapping[str, Inlet],
+        any_order: bool,
+        clock: Callable[[], float],
+        on_settled: Callable[[str, Outcome, str, int, float], None],
+    ) -> None:
+        self._account = account
+        self._inlets = inlets
+        self._any_order = any_order
+        self._clock = clock
+        self._on_settled = on_settled
+
+    def settle(
+        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
+    ) -> None:
+        """Gives the inputs at ``indices`` of the parcel their outcome."""
+        if not indices:
+            return
+        ledger = parcel.ledger
+        positions = [parcel.positions[index] for index in indices]
+        counted = self._account.settle(ledger, positions, outcome, reason)
+        parcel.release(indices)
+        if counted:
+            seconds = self._clock() - parcel.arrived
+            self._on_settled(ledger.stream, outcome, reason, counted, seconds)
+        if self._any_order and not ledger.is_closed:
+            self._inlets[ledger.lane].settle_each(ledger.lane, ledger.epoch, positions)
+        finished = self._account.confirm(ledger)
+        if finished is not None:
+            self._inlets[ledger.lane].settle(ledger.lane, ledger.epoch, finished)

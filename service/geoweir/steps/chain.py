@@ -1,0 +1,171 @@
+"""A stream's way through a worker: decode, pre-filter, steps, encode; one outcome per input.
+
+Whatever happens to an input here ends in exactly one code, and its messages agree with the code:
+published with at least one result, rejected with exactly one message, filtered with none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Final
+
+import shapely
+
+from geoweir.codec.decode import make_decoder
+from geoweir.codec.encode import make_encoder
+from geoweir.codec.features import Features
+from geoweir.codec.key import input_digest
+from geoweir.codec.messages import encode_rejected
+from geoweir.codec.rejection import Rejection
+from geoweir.codec.topics import TopicTemplate
+from geoweir.core.outcome import Outcome, outcome_of
+from geoweir.core.prefilter import Prefilter
+from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
+from geoweir.errors import SenderError
+from geoweir.spatial.crs import KnownCrs, is_geographic
+from geoweir.spatial.layer import Layer
+from geoweir.steps.catalogue import make_step
+from geoweir.steps.step import StepContext
+
+__all__ = ["Chain", "chains", "known_crs", "load_layers"]
+
+_PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
+_NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
+_NO_ID: Final = ""
+#: Where a rejection goes whose input lacks the topic level that the configured topic asks for.
+_PLAIN_TOPIC: Final = TopicTemplate.parse("geoweir/rejected/{stream}")
+
+
+class Chain:
+    """Everything that is done with a chunk of one stream."""
+
+    def __init__(self, spec: StreamSpec, context: StepContext) -> None:
+        self._spec = spec
+        self._decoder = make_decoder(spec)
+        self._encoder = make_encoder(spec)
+        self._rejected_topic = TopicTemplate.parse(spec.rejected.topic)
+        self._steps = [make_step(step, context) for step in spec.steps]
+        self._box = Prefilter(spec.prefilter, spec.limits.ids, geographic=is_geographic(spec.crs))
+        _warm(spec, context)
+
+    def __repr__(self) -> str:
+        return f"<Chain {self._spec.name} steps={[step.name for step in self._spec.steps]}>"
+
+    def run(self, work: ChunkWork) -> ChunkDone:
+        """Runs one chunk; never raises for an input's fault.
+
+        Raises:
+            MemoryError: the chunk needs more memory than there is.
+        """
+        decoded = self._decoder.decode(work)
+        features = decoded.features
+        self._drop_outside(features)
+        seconds = [_timed(step.run, features) for step in self._steps]
+        encoded = self._encoder.encode(features, work)
+        rejected = decoded.rejected | encoded.rejected
+        messages = [*encoded.messages, *(self._message(i, rejected[i], work) for i in rejected)]
+        codes = _codes(len(work.payloads), features, rejected)
+        return ChunkDone(codes, messages, len(features), seconds)
+
+    def _drop_outside(self, features: Features) -> None:
+        """The pre-filter's box on all vertices: what the loop could not decide."""
+        if self._spec.prefilter.bbox is None:
+            return
+        for index, bounds in enumerate(shapely.bounds(features.geometry).tolist()):
+            if self._box.box_outside(*bounds):
+                features.filtered[index] = "bbox"
+
+    def _message(self, index: int, why: Rejection, work: ChunkWork) -> OutMessage:
+        payload, address = work.payloads[index], work.addresses[index]
+        message = encode_rejected(
+            stream=self._spec.name,
+            topic=address,
+            id=why.id,
+            reason=why.reason,
+            detail=why.detail,
+            received=work.received[index],
+            payload=payload,
+        )
+        return OutMessage(
+            index,
+            MessageKind.REJECTED,
+            self._topic_of(why, address),
+            message,
+            f"rejected:{input_digest(address, payload)}",
+        )
+
+    def _topic_of(self, why: Rejection, address: str) -> str:
+        """The configured topic, or the default one where it needs what the input doesn't have."""
+        try:
+            return self._rejected_topic.render(self._spec.name, why.id or _NO_ID, address)
+        except SenderError:
+            return _PLAIN_TOPIC.render(self._spec.name, _NO_ID, address)
+
+
+def _timed(run: Callable[[Features], None], features: Features) -> float:
+    started = perf_counter()
+    run(features)
+    return perf_counter() - started
+
+
+def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) -> bytes:
+    """One outcome code per input; one surviving feature publishes its input."""
+    codes = bytearray([_NO_FEATURES]) * count
+    seen = set()
+    for index, reason in zip(features.inputs.tolist(), features.filtered, strict=True):
+        if reason is None:
+            codes[index] = _PUBLISHED
+        elif index not in seen:
+            codes[index] = outcome_of(Outcome.FILTERED, reason)
+        seen.add(index)
+    for index, why in rejected.items():
+        codes[index] = outcome_of(Outcome.REJECTED, why.reason)
+    return bytes(codes)
+
+
+def known_crs(spec: WorkerSpec) -> KnownCrs:
+    """Every CRS that the configuration names; ConfigurationError for one that PROJ doesn't know."""
+    names = {stream.crs for stream in spec.streams} | {layer.crs for layer in spec.layers}
+    names |= {
+        step.options["to"]
+        for stream in spec.streams
+        for step in stream.steps
+        if step.name == "reproject"
+    }
+    return KnownCrs(names)
+
+
+def load_layers(spec: WorkerSpec) -> dict[str, Layer]:
+    """Every layer by its name; ConfigurationError for one that can't be read."""
+    return {layer.name: Layer.load(layer) for layer in spec.layers}
+
+
+def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
+    """A chain per stream, in the order of the spec, warm and ready.
+
+    Raises:
+        ConfigurationError: a step, layer or CRS isn't what the configuration may hold.
+        WorkerError: a user's module can't be imported.
+    """
+    crs = known_crs(spec)
+    return [
+        Chain(
+            stream,
+            StepContext(stream=stream, layers=layers, crs=crs, module_path=spec.module_path),
+        )
+        for stream in spec.streams
+    ]
+
+
+def _warm(spec: StreamSpec, context: StepContext) -> None:
+    """Makes the transformers that the steps will use: the first costs 12 ms."""
+    crs = spec.crs
+    for step in spec.steps:
+        layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
+        if layer is not None and layer.crs != crs:
+            context.crs.transformer(crs, layer.crs)
+        if step.name == "reproject":
+            context.crs.transformer(crs, step.options["to"])
+            crs = step.options["to"]

@@ -1,0 +1,91 @@
+"""What a step is, and what it is told when it is made.
+
+A step works in place on the features of one chunk that are still alive. What goes wrong with one
+feature is that feature's own error; the others never notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from shapely.errors import ShapelyError
+
+from geoweir.codec.features import Features
+from geoweir.core.spec import StreamSpec
+from geoweir.errors import ConfigurationError
+from geoweir.spatial.crs import KnownCrs
+from geoweir.spatial.layer import Layer, TooComplexError
+
+__all__ = ["Indices", "Step", "StepContext", "singly"]
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What every step of a stream may use.
+
+    Attributes:
+        stream: the stream.
+        layers: the layers of the configuration, by name.
+        crs: the CRSs that the configuration names.
+        module_path: folder of the configuration, where users' modules are.
+    """
+
+    stream: StreamSpec
+    layers: Mapping[str, Layer]
+    crs: KnownCrs
+    module_path: str | None = None
+
+    def layer(self, name: str) -> Layer:
+        """A layer by its name; ConfigurationError where there is none."""
+        try:
+            return self.layers[name]
+        except KeyError:
+            known = ", ".join(self.layers) or "none"
+            raise ConfigurationError(
+                f"stream {self.stream.name}: no layer is named {name!r}. Layers: {known}."
+            ) from None
+
+
+class Step(Protocol):
+    """One step of a stream, made once per worker."""
+
+    def __init__(self, options: dict[str, Any], context: StepContext) -> None: ...
+
+    def run(self, features: Features) -> None:
+        """Works in place on the features that are alive."""
+        ...
+
+
+def singly(features: Features, indices: Indices, work: Callable[[Indices], None]) -> None:
+    """Does ``work`` on all the features at once; where GEOS gives up, on each one by itself.
+
+    So only the culprit gets the error. ``work`` must change nothing before it can no longer fail.
+
+    Raises:
+        MemoryError: GEOS ran out of memory, whatever it called it: the worker's to report.
+    """
+    try:
+        work(indices)
+    except (ShapelyError, TooComplexError) as error:
+        _reraise_exhaustion(error)
+        for position in range(len(indices)):
+            _alone(features, indices[position : position + 1], work)
+
+
+def _alone(features: Features, index: Indices, work: Callable[[Indices], None]) -> None:
+    try:
+        work(index)
+    except (ShapelyError, TooComplexError) as error:
+        _reraise_exhaustion(error)
+        features.errors[index[0]] = " ".join(str(error).split())
+
+
+def _reraise_exhaustion(error: Exception) -> None:
+    if "bad_alloc" in str(error):
+        raise MemoryError from error

@@ -1,0 +1,306 @@
+"""One struct per event; ``emit`` logs and counts it in the same call.
+
+What the account already counts is only remembered for the status page: nothing is counted twice.
+Details may hold text from the network; ``log`` cleans every value.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from geoweir.core.outcome import Outcome
+from geoweir.telemetry.log import write
+from geoweir.telemetry.metrics import Direction, Metrics, Recent
+
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Event",
+    "InputsReconciled",
+    "InputsRejected",
+    "LaneClosed",
+    "LaneOpened",
+    "LayerFailed",
+    "LayerLoaded",
+    "OutputRefused",
+    "ServiceDraining",
+    "ServiceReady",
+    "ServiceStopped",
+    "WorkerRestarted",
+]
+
+
+class Event(Protocol):
+    """Something that happened."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsRejected:
+    """Inputs of one stream were rejected for one reason; ``detail`` is of one of them."""
+
+    stream: str
+    reason: str
+    n: int
+    detail: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs them and shows them on the status page."""
+        write(
+            log,
+            logging.WARNING,
+            "inputs-rejected",
+            self.reason,
+            stream=self.stream,
+            n=self.n,
+            detail=self.detail,
+        )
+        metrics.dropped(
+            Recent(time.time(), self.stream, Outcome.REJECTED, self.reason, self.n, self.detail)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsReconciled:
+    """Inputs of one chunk, or what waited for one, were reconciled for one reason."""
+
+    stream: str
+    reason: str
+    ids: Sequence[str]
+    n: int
+    chunk: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs their ids and shows them on the status page."""
+        write(
+            log,
+            logging.ERROR,
+            "inputs-reconciled",
+            self.reason,
+            stream=self.stream,
+            n=self.n,
+            chunk=self.chunk,
+            ids=self.ids,
+        )
+        detail = f"chunk {self.chunk}"
+        metrics.dropped(
+            Recent(time.time(), self.stream, Outcome.RECONCILED, self.reason, self.n, detail)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRestarted:
+    """A slot got a new worker."""
+
+    worker: int
+    reason: str  # of RESTART_REASONS
+    detail: str = ""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it; recycling is housekeeping."""
+        level = logging.INFO if self.reason == "recycle" else logging.ERROR
+        write(log, level, "worker-restarted", self.reason, worker=self.worker, detail=self.detail)
+        metrics.worker_restarted(self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A connection to the broker is up; ``address`` is host:port, ``stream`` empty for outputs."""
+
+    direction: Direction
+    address: str
+    stream: str = ""
+    again: bool = False  # it was up before
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it, sets the gauge, and counts a reconnect."""
+        write(
+            log,
+            logging.INFO,
+            "connected",
+            direction=self.direction,
+            broker=self.address,
+            stream=self.stream,
+            again=self.again,
+        )
+        metrics.connected(self.direction, up=True, stream=self.stream)
+        if self.again:
+            metrics.reconnected(self.direction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """A connection to the broker was lost, could not be made, or was closed."""
+
+    direction: Direction
+    address: str
+    why: str
+    stream: str = ""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(
+            log,
+            logging.WARNING,
+            "disconnected",
+            direction=self.direction,
+            broker=self.address,
+            stream=self.stream,
+            why=self.why,
+        )
+        metrics.connected(self.direction, up=False, stream=self.stream)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneOpened:
+    """A lane began an epoch."""
+
+    stream: str
+    lane: str
+    epoch: int
+    resumed: bool
+    returned: int = 0  # inputs of earlier epochs that come again
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - the account counts
+        """Logs it."""
+        write(
+            log,
+            logging.INFO,
+            "lane-opened",
+            stream=self.stream,
+            lane=self.lane,
+            epoch=self.epoch,
+            resumed=self.resumed,
+            returned=self.returned,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneClosed:
+    """A lane's epoch ended."""
+
+    stream: str
+    lane: str
+    epoch: int
+    why: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - the account counts
+        """Logs it."""
+        write(
+            log,
+            logging.INFO,
+            "lane-closed",
+            stream=self.stream,
+            lane=self.lane,
+            epoch=self.epoch,
+            why=self.why,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRefused:
+    """The broker refused a message for good; ``code`` is its reason code."""
+
+    kind: str  # of MESSAGE_KINDS
+    topic: str
+    code: int
+    text: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(
+            log,
+            logging.ERROR,
+            "output-refused",
+            self.kind,
+            topic=self.topic,
+            code=self.code,
+            text=self.text,
+        )
+        metrics.publish_refused(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLoaded:
+    """A layer is in use."""
+
+    layer: str
+    version: str
+    features: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and shows its version."""
+        write(
+            log,
+            logging.INFO,
+            "layer-loaded",
+            layer=self.layer,
+            version=self.version,
+            features=self.features,
+        )
+        metrics.layer_loaded(self.layer, self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFailed:
+    """A layer could not be loaded."""
+
+    layer: str
+    why: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(log, logging.ERROR, "layer-failed", layer=self.layer, why=self.why)
+        metrics.layer_failed(self.layer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceReady:
+    """Everything that ``/readyz`` asks for is there."""
+
+    version: str
+    url: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - nothing to count
+        """Logs it."""
+        write(log, logging.INFO, "ready", version=self.version, url=self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceDraining:
+    """The service reads no more and finishes what it has."""
+
+    why: str
+    in_flight: int
+    grace_s: float
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - nothing to count
+        """Logs it."""
+        write(
+            log,
+            logging.INFO,
+            "draining",
+            why=self.why,
+            in_flight=self.in_flight,
+            grace_s=self.grace_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStopped:
+    """The service has ended."""
+
+    unaccounted: int
+    in_flight: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - nothing to count
+        """Logs it; an account that does not balance is an error."""
+        level = logging.ERROR if self.unaccounted else logging.INFO
+        write(log, level, "stopped", unaccounted=self.unaccounted, in_flight=self.in_flight)

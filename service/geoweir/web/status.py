@@ -1,0 +1,85 @@
+"""What the pages show of the service: the one seam between ``web`` and what runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+__all__ = ["Condition", "ConnectionView", "Overview", "QueueView", "RecentView", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that must hold, and since when it is as it is (wall clock, Unix seconds)."""
+
+    name: str
+    ok: bool
+    since: float
+    detail: str = ""
+
+
+class ConnectionView(TypedDict):
+    """A connection to the broker; ``stream`` is empty for the outputs' one."""
+
+    direction: Literal["in", "out"]
+    stream: str
+    address: str  # host:port
+    up: bool
+    since: float  # Unix seconds
+    detail: str  # why it is down
+
+
+class QueueView(TypedDict):
+    """The weir, in messages."""
+
+    messages: int
+    limit: int
+
+
+class RecentView(TypedDict):
+    """The last time that inputs were rejected or reconciled for a reason."""
+
+    at: float  # Unix seconds
+    stream: str
+    outcome: str
+    reason: str
+    n: int
+    detail: str
+
+
+class Overview(TypedDict):
+    """What the status page shows beside the account."""
+
+    version: str
+    started: float  # Unix seconds
+    state: Literal["starting", "online", "draining"]
+    notice: str  # plain text for a note on the page; empty for none
+    connections: list[ConnectionView]
+    workers: dict[str, int]  # slots by state
+    queue: QueueView
+    recent: list[RecentView]  # newest first
+    loop_lag_p99_s: float
+
+
+class Status(Protocol):
+    """The service as its pages see it. Every answer is made at once, on the event loop."""
+
+    def account(self) -> dict[str, Any]:
+        """The account in the shape of ``GET /api/account``; extra members are passed on."""
+        ...
+
+    def overview(self) -> Overview:
+        """What the status page shows beside the account."""
+        ...
+
+    def alive(self) -> Condition:
+        """Whether the service makes progress; that the loop turns is shown by answering."""
+        ...
+
+    def ready(self) -> list[Condition]:
+        """Connected in and out, workers up, account balanced."""
+        ...
+
+    def metrics(self) -> bytes:
+        """Prometheus's text format 0.0.4."""
+        ...

@@ -1,0 +1,99 @@
+"""What stands in ``compose.yaml`` and ``deploy/`` keeps the promises of ``docs/deployment.md``."""
+
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_port_is_open_beyond_this_machine(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_is_restricted_and_bounded(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["init"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["mem_limit"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_image_can_be_named_by_the_environment(name: str) -> None:
+    assert re.match(rf"\$\{{{name.upper()}_IMAGE:-\S+\}}$", SERVICES[name]["image"])
+
+
+def test_the_container_is_given_longer_to_end_than_the_service_takes() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/geoweir/geoweir.yaml").read_text())
+    grace, stop = configuration["shutdown_grace"], SERVICES["geoweir"]["stop_grace_period"]
+
+    assert int(stop.removesuffix("s")) > int(grace.removesuffix("s"))
+
+
+def test_prometheus_asks_the_service_by_its_host_name() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (targets,) = configuration["scrape_configs"][0]["static_configs"]
+
+    assert targets["targets"] == [f"{SERVICES['geoweir']['hostname']}:9108"]
+
+
+@pytest.mark.mosquitto
+def test_mosquitto_accepts_its_configuration(tmp_path: Path) -> None:
+    if (broker := shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")) is None:
+        pytest.skip("no mosquitto binary")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    text = (ROOT / "deploy/mosquitto/mosquitto.conf").read_text()
+    text = text.replace("listener 1883", f"listener {port} 127.0.0.1")
+    text = text.replace("/mosquitto/data/", f"{tmp_path}/").replace("log_dest stdout", "")
+    (tmp_path / "m.conf").write_text(text + "\nuser root\nlog_dest stdout\nlog_type information\n")
+
+    command = [broker, "-c", str(tmp_path / "m.conf")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:  # ends when the broker does
+            lines.append(line)
+            if "running" in line or "rror" in line:
+                break
+        process.terminate()
+
+    assert "running" in lines[-1], lines
+
+
+def test_both_ignore_files_say_the_same() -> None:
+    classic = (ROOT / ".dockerignore").read_text().splitlines()
+    buildkit = (ROOT / "docker/Dockerfile.dockerignore").read_text().splitlines()
+
+    assert classic[1:] == buildkit[1:]
+
+
+def test_the_lock_names_no_index_and_every_file_has_a_hash() -> None:
+    text = (ROOT / "docker/requirements.lock").read_text()
+
+    assert "://" not in text
+    assert not re.search(r"^--", text, re.MULTILINE)
+    assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_the_lock_holds_every_dependency_of_the_project() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    wanted = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert wanted is not None
+    names = re.findall(r'"([\w.-]+)', wanted[1])
+    locked = set(
+        re.findall(r"^([\w.-]+)==", (ROOT / "docker/requirements.lock").read_text(), re.MULTILINE)
+    )
+
+    assert {name.lower() for name in names} <= locked

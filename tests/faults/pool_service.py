@@ -1,0 +1,89 @@
+"""A small service around a pool, for tests that need a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    from faults.poolside import answers, descriptors, pool_of, processes_with, work
+    from geoweir.pool.supervisor import Pool
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[1])
+
+
+async def hold(act: str) -> None:
+    async with pool_of(2) as pool:
+        if act == "idle":
+            print("held", flush=True)
+            await asyncio.sleep(3600)
+        slot = await pool.idle()
+        running = asyncio.ensure_future(slot.run(work(act), deadline_s=3600))
+        await answers(pool, "x")
+        print("held", flush=True)
+        await running
+
+
+async def kills() -> None:
+    async with pool_of(2) as pool:
+
+        async def kill_some(count: int) -> None:
+            for _ in range(count):
+                ran = await (await pool.idle()).run(work("sleep 60"), deadline_s=0.001)
+                assert ran.failure == "timeout", ran
+
+        await kill_some(4)
+        before = await settled(pool)
+        await asyncio.gather(kill_some(100), kill_some(100))
+        after = await settled(pool)
+    print(f"{after[0] - before[0]} descriptors, {after[1] - before[1]} processes")
+
+
+async def settled(pool: Pool) -> tuple[int, int]:
+    """Descriptors and processes, while every slot has a worker that runs."""
+    slots = [await pool.idle() for _ in pool.stats()]
+    for slot in slots:
+        assert (await slot.run(work("x"), deadline_s=20)).done is not None
+    return descriptors(), len(all_processes())
+
+
+def all_processes() -> list[int]:
+    return processes_with("MARKER=" + os.environ["MARKER"])
+
+
+async def large() -> None:
+    async with pool_of(1, layers=("large", "loaded"), memory=60_000_000) as pool:
+        assert await answers(pool, "touch")
+        (loaded,) = await answers(pool, "layer-pid")
+        stats = pool.stats()[0]
+        print(stats.private_bytes, int(loaded) != stats.pid)
+
+
+async def inside() -> None:
+    async with pool_of(1) as pool:
+        for answer in await answers(pool, "modules", "environment"):
+            print(answer.decode())
+    assert "GEOWEIR_MQTT_PASSWORD" in os.environ
+
+
+async def forkserver() -> None:
+    async with pool_of(2, layers=("loaded",)) as pool:
+        (before,) = await answers(pool, "layer-pid")
+        pid = pool.stats()[0].pid
+        assert pid is not None
+        os.kill(parent_of(pid), signal.SIGKILL)
+        while any(stats.restarts == 0 for stats in pool.stats()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        (after,) = await answers(pool, "layer-pid")
+        assert after != before
+        print("ok")
+
+
+if __name__ == "__main__":
+    name, _, argument = sys.argv[1].partition(" ")
+    asyncio.run(globals()[name](*([argument] if argument else [])))

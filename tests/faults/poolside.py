@@ -1,0 +1,87 @@
+"""A pool of real processes for a test, and what is said to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import types
+from collections.abc import AsyncIterator
+from pathlib import Path
+from unittest import mock
+
+from faults.misbehaviour import CHAINS
+from geoweir.core.spec import LayerSpec, PoolSpec, WorkerSpec
+from geoweir.core.work import ChunkWork
+from geoweir.pool.supervisor import Pool
+
+__all__ = ["Restarts", "answers", "descriptors", "layered", "pool_of", "processes_with", "work"]
+
+
+class Restarts:
+    """Remembers what the pool tells."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, str, str]] = []
+
+    def restarted(self, worker: int, reason: str, detail: str) -> None:
+        self.seen.append((worker, reason, detail))
+
+    def reasons(self) -> list[str]:
+        return [reason for _, reason, _ in self.seen]
+
+
+@contextlib.asynccontextmanager
+async def pool_of(
+    workers: int = 2,
+    *,
+    memory: int = 150_000_000,
+    layers: tuple[str, ...] = (),
+    restarts: Restarts | None = None,
+) -> AsyncIterator[Pool]:
+    # A worker imports its parent's main module again; the test runner is none of its business.
+    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
+        pool = Pool(
+            PoolSpec(workers=workers, memory=memory),
+            layered(*layers),
+            events=restarts or Restarts(),
+            chains=CHAINS,
+        )
+        await pool.start()
+        try:
+            yield pool
+        finally:
+            await pool.close(0.0)
+
+
+def layered(*names: str) -> WorkerSpec:
+    return WorkerSpec(
+        streams=(), layers=tuple(LayerSpec(name=name, path=f"/none/{name}") for name in names)
+    )
+
+
+def work(*payloads: str) -> ChunkWork:
+    count = len(payloads)
+    return ChunkWork(0, [text.encode() for text in payloads], ["in"] * count, [0.0] * count)
+
+
+async def answers(pool: Pool, *payloads: str) -> list[bytes]:
+    slot = await pool.idle()
+    ran = await slot.run(work(*payloads), deadline_s=20)
+    assert ran.done is not None, ran
+    return [message.payload for message in ran.done.messages]
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def processes_with(marker: str) -> list[int]:
+    """Processes, other than this one and zombies, whose environment has the marker."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if marker.encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+    return found

@@ -1,0 +1,56 @@
+"""The pool with the steps that the service has."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+from unittest import mock
+
+from faults.poolside import Restarts
+from geoweir.core.spec import LayerSpec, PoolSpec, StepSpec, StreamSpec, WorkerSpec
+from geoweir.core.work import ChunkWork
+from geoweir.pool.supervisor import Pool
+
+
+def square(name: str, west: float) -> dict[str, object]:
+    ring = [[west, 0], [west + 1, 0], [west + 1, 1], [west, 1], [west, 0]]
+    return {
+        "type": "Feature",
+        "id": name,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {},
+    }
+
+
+async def test_a_chunk_goes_through_the_configured_steps(tmp_path: Path) -> None:
+    file = tmp_path / "zones.geojson"
+    zones = [square("left", 0), square("right", 2)]
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": zones}))
+    join = StepSpec(name="join", options={"layer": "zones"})
+    spec = WorkerSpec(
+        streams=(StreamSpec(name="fleet", subscribe=("fleet/#",), steps=(join,)),),
+        layers=(LayerSpec(name="zones", path=str(file)),),
+    )
+    points = [
+        json.dumps(
+            {"type": "Feature", "id": str(x), "properties": {},
+             "geometry": {"type": "Point", "coordinates": [x, 0.5]}}
+        ).encode()
+        for x in (0.5, 2.5)
+    ]  # fmt: skip
+    # A worker imports its parent's main module again; the test runner is none of its business.
+    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
+        pool = Pool(PoolSpec(workers=1), spec, events=Restarts())
+        await pool.start()
+    try:
+        work = ChunkWork(0, points, ["fleet/1", "fleet/2"], [1.8e9, 1.8e9])
+        ran = await (await pool.idle()).run(work, deadline_s=20)
+    finally:
+        await pool.close(1)
+    assert ran.done is not None, ran.detail
+    assert ran.done.codes == b"\x00\x00"
+    texts = [message.payload.decode() for message in ran.done.messages]
+    assert "left" in texts[0]
+    assert "right" in texts[1]

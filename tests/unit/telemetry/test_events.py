@@ -1,0 +1,71 @@
+import logging
+
+import pytest
+
+from geoweir.telemetry import events
+from geoweir.telemetry.log import LOGGER
+from geoweir.telemetry.metrics import Metrics
+
+CASES: list[tuple[events.Event, str]] = [
+    (events.InputsRejected(stream="s", reason="json", n=2, detail="d"), "inputs-rejected"),
+    (
+        events.InputsReconciled(stream="s", reason="crash", ids=["a"], n=1, chunk="7"),
+        "inputs-reconciled",
+    ),
+    (events.WorkerRestarted(worker=0, reason="crash"), "worker-restarted"),
+    (events.Connected(direction="out", address="h:1"), "connected"),
+    (events.Disconnected(direction="in", stream="s", address="h:1", why="w"), "disconnected"),
+    (events.LaneOpened(stream="s", lane="s", epoch=1, resumed=True), "lane-opened"),
+    (events.LaneClosed(stream="s", lane="s", epoch=1, why="w"), "lane-closed"),
+    (events.OutputRefused(kind="result", topic="t", code=135, text="no"), "output-refused"),
+    (events.LayerLoaded(layer="l", version="1", features=3), "layer-loaded"),
+    (events.LayerFailed(layer="l", why="w"), "layer-failed"),
+    (events.ServiceReady(version="1", url="u"), "ready"),
+    (events.ServiceDraining(why="SIGTERM", in_flight=1, grace_s=10.0), "draining"),
+    (events.ServiceStopped(unaccounted=0, in_flight=0), "stopped"),
+]
+
+
+def new_metrics() -> Metrics:
+    return Metrics(streams={"s": []}, layers=["l"], version="1")
+
+
+@pytest.mark.parametrize(("event", "name"), CASES, ids=[name for _, name in CASES])
+def test_each_event_logs_one_line_under_its_name(
+    event: events.Event, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER.name)
+
+    event.emit(LOGGER, new_metrics())
+
+    assert [record.getMessage() for record in caplog.records] == [name]
+
+
+def test_every_event_is_tried_above() -> None:
+    tried = {type(event).__name__ for event, _ in CASES}
+    assert tried == set(events.__all__) - {"Event"}
+
+
+def test_events_count_in_the_same_call() -> None:
+    metrics = new_metrics()
+
+    for event, _ in CASES:
+        event.emit(LOGGER, metrics)
+    events.Connected(direction="in", stream="s", address="h:1", again=True).emit(LOGGER, metrics)
+
+    assert metrics.restarts["crash"] == 1
+    assert metrics.publish_failures["result"] == 1
+    assert metrics.layer_errors["l"] == 1
+    assert metrics.layer_versions == {"l": "1"}
+    assert metrics.reconnects == {"in": 1, "out": 0}
+    assert metrics.is_connected("out")
+    assert [drop.reason for drop in metrics.recent] == ["json", "crash"]
+
+
+def test_recent_drops_are_bounded() -> None:
+    metrics = new_metrics()
+
+    for _ in range(1000):
+        events.InputsRejected(stream="s", reason="json", n=1, detail="").emit(LOGGER, metrics)
+
+    assert len(metrics.recent) == 20
