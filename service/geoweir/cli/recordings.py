@@ -11,27 +11,35 @@ import csv
 import gzip
 import io
 import itertools
-import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 from xml.parsers import expat
 
 import orjson
 
-from geoweir.codec.times import read_time
+from geoweir.cli.gpx import read_gpx
+from geoweir.cli.record import (
+    Record,
+    ShapeError,
+    Skipped,
+    point_record,
+    position_of,
+    time_of,
+    value_of,
+)
 from geoweir.demo.receiver import clock_of, sentence_fields
-from geoweir.errors import GeoweirError, SenderError
+from geoweir.errors import GeoweirError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Record", "Recording", "Skipped", "SourceError"]
 
 LONGEST_LINE: Final = 16 * 1024 * 1024  # bytes, of a line or a CSV field
 LARGEST_DOCUMENT: Final = 1024**3  # bytes, of a GeoJSON file that is one value, decompressed
-_CHUNK: Final = 65_536
 _HEAD_LINES: Final = 100  # in which a log of NMEA shows a sentence
-_NUMBER_DIGITS: Final = 15  # more, and a float would not keep them
 
 _LATITUDES: Final = ("lat", "latitude", "y", "ycoord", "positionlat", "locationlat", "gpslat")
 _LONGITUDES: Final = (
@@ -39,8 +47,8 @@ _LONGITUDES: Final = (
     *("locationlon", "gpslon", "positionlon"),
 )
 _IDS: Final = (
-    *("id", "mmsi", "vehicleid", "deviceid", "trackid", "vehicleref", "vehicle", "device"),
-    *("imei", "uuid", "icao24", "trip", "tripid", "name"),
+    *("mmsi", "vehicleid", "deviceid", "vehicleref", "trackid", "vehicle", "device", "imei"),
+    *("icao24", "id", "uuid", "tripid", "trip", "name"),  # what names a device before a row's id
 )
 _TIMES: Final = (
     *("time", "timestamp", "basedatetime", "datetime", "recordedattime", "recordedat", "t"),
@@ -50,30 +58,6 @@ _TIMES: Final = (
 
 class SourceError(GeoweirError):
     """A recording that can't be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One message of a recording.
-
-    Attributes:
-        time: Unix seconds; None where the recording has none.
-        fields: the columns or properties; None for plain lines.
-        payload: what is published.
-        id: the device's id where the recording has one.
-    """
-
-    time: float | None
-    fields: dict[str, Any] | None
-    payload: bytes
-    id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A part of a recording that can't be a message, and why."""
-
-    reason: str
 
 
 _Read = Iterator[Record | Skipped]
@@ -110,7 +94,7 @@ class Recording:
                 suffixes = [suffix.lower() for suffix in self._path.suffixes]
                 file: IO[bytes] = self._raw
                 if suffixes[-1:] == [".gz"]:
-                    file = gzip.GzipFile(fileobj=self._raw)
+                    file = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw))
                     suffixes.pop()
                 yield from _READERS.get("".join(suffixes[-1:]), _text)(file)
         except OSError as error:
@@ -123,17 +107,13 @@ class Recording:
             raise self._fault(f"no CSV: {error}") from None
         except expat.ExpatError as error:
             raise self._fault(f"no GPX: {error}") from None
-        except _ShapeError as error:
+        except ShapeError as error:
             raise self._fault(str(error)) from None
         finally:
             self._raw = None
 
     def _fault(self, what: str) -> SourceError:
         return SourceError(f"{self._path}: {what}.")
-
-
-class _ShapeError(Exception):
-    """The file as a whole is not what its ending says."""
 
 
 # CSV: a row is a point, its columns are properties.
@@ -156,9 +136,7 @@ class _Columns:
 
         lon, lat = first(_LONGITUDES), first(_LATITUDES)
         if lon is None or lat is None:
-            raise _ShapeError(
-                "no columns for the position. Name them lon and lat in the first line"
-            )
+            raise ShapeError("no columns for the position. Name them lon and lat in the first line")
         return cls(names, lon, lat, first(_IDS), first(_TIMES))
 
 
@@ -169,7 +147,7 @@ def _csv(file: IO[bytes]) -> _Read:
         rows = csv.reader(text)
         header = next(rows, None)
         if header is None:
-            raise _ShapeError("the file is empty")
+            raise ShapeError("the file is empty")
         columns = _Columns.find(header)
         for row in rows:
             if row:
@@ -181,137 +159,13 @@ def _csv(file: IO[bytes]) -> _Read:
 def _row(columns: _Columns, row: list[str]) -> Record | Skipped:
     if len(row) != len(columns.names):
         return Skipped("a row with another number of columns than the first line")
-    position = _position(row[columns.lon], row[columns.lat])
+    position = position_of(row[columns.lon], row[columns.lat])
     if position is None:
         return Skipped("a row without a position")
     ident = None if columns.id is None else row[columns.id]
-    fields = {name: _value(text) for name, text in zip(columns.names, row, strict=True)}
-    time = None if columns.time is None else _time(_value(row[columns.time]))
-    return _feature(position, fields, ident or None, time)
-
-
-def _position(lon: str, lat: str) -> list[float] | None:
-    try:
-        position = [float(lon), float(lat)]
-    except ValueError:
-        return None
-    return position if all(map(math.isfinite, position)) else None
-
-
-def _value(text: str) -> object:
-    """A number where the text is exactly one, None where it is empty, else the text."""
-    if not text:
-        return None
-    if text[0] in "-.0123456789" and sum(map(str.isdigit, text)) <= _NUMBER_DIGITS:
-        digits = text.removeprefix("-")
-        if digits.isdecimal() and digits.isascii():
-            # A leading zero is part of a code, not of a number.
-            return text if digits[0] == "0" and len(digits) > 1 else int(text)
-        whole, point, part = digits.partition(".")
-        if point and part.isascii() and part.isdecimal() and (not whole or whole.isdecimal()):
-            return float(text)
-    return text
-
-
-def _feature(
-    position: list[float], fields: dict[str, Any], ident: str | None, time: float | None
-) -> Record:
-    document = {
-        "type": "Feature",
-        "geometry": {"type": "Point", "coordinates": position},
-        "properties": fields,
-    }
-    if ident is not None:
-        document["id"] = ident
-    return Record(time, fields, orjson.dumps(document), ident)
-
-
-def _time(value: object) -> float | None:
-    """Unix seconds, also of milliseconds; None for what is no time."""
-    if type(value) is float or type(value) is int:
-        value = value / 1000 if abs(value) > 1e11 else value  # noqa: PLR2004 - year 5138 in seconds
-    try:
-        return read_time(value)
-    except SenderError:
-        return None
-
-
-# GPX: a track point is a message; its track's name is the id.
-
-
-def _gpx(file: IO[bytes]) -> _Read:
-    reader = _GpxReader()
-    for chunk in iter(lambda: file.read(_CHUNK), b""):
-        yield from reader.feed(chunk)
-    yield from reader.feed(b"", is_last=True)
-    if not reader.tracks:
-        raise _ShapeError("no track in it")
-
-
-class _GpxReader:
-    """Track points from the parser's own events: no tree is built, and no entity is expanded."""
-
-    def __init__(self) -> None:
-        self.tracks = 0
-        self._parser = expat.ParserCreate(namespace_separator=" ")
-        self._parser.buffer_text = True
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._characters
-        self._open: list[str] = []
-        self._text = ""
-        self._track = ""
-        self._point: tuple[str, str] | None = None
-        self._fields: dict[str, Any] = {}
-        self._ready: list[Record | Skipped] = []
-
-    def feed(self, chunk: bytes, *, is_last: bool = False) -> list[Record | Skipped]:
-        """What is complete after a further piece of the file."""
-        self._parser.Parse(chunk, is_last)
-        ready, self._ready = self._ready, []
-        return ready
-
-    @staticmethod
-    def _refuse(*_: object) -> None:
-        raise _ShapeError("it declares a document type, which can define entities; no GPX needs it")
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition(" ")[2]
-        self._open.append(name)
-        self._text = ""
-        if name == "trk":
-            self.tracks += 1
-            self._track = f"track-{self.tracks}"
-        elif name == "trkpt":
-            self._point = attributes.get("lon", ""), attributes.get("lat", "")
-            self._fields = {}
-
-    def _characters(self, text: str) -> None:
-        self._text += text
-
-    def _end(self, _tag: str) -> None:
-        name = self._open.pop()
-        inside = self._open[-1] if self._open else ""
-        text = self._text.strip()
-        self._text = ""
-        if name == "trkpt":
-            self._ready.append(self._finished())
-        elif name == "name" and inside == "trk":
-            self._track = text or self._track
-        elif self._point is not None and text:
-            self._fields[name] = text if name == "time" else _value(text)
-
-    def _finished(self) -> Record | Skipped:
-        lon, lat = self._point or ("", "")
-        self._point = None
-        height = self._fields.pop("ele", None)
-        position = _position(lon, lat)
-        if position is None:
-            return Skipped("a track point without a position")
-        if isinstance(height, int | float):
-            position.append(height)
-        return _feature(position, self._fields, self._track, _time(self._fields.get("time")))
+    fields = {name: value_of(text) for name, text in zip(columns.names, row, strict=True)}
+    time = None if columns.time is None else time_of(value_of(row[columns.time]))
+    return point_record(position, fields, ident or None, time)
 
 
 # GeoJSON: a feature is a message.
@@ -320,7 +174,7 @@ class _GpxReader:
 def _geojson(file: IO[bytes]) -> _Read:
     content = file.read(LARGEST_DOCUMENT + 1)
     if len(content) > LARGEST_DOCUMENT:
-        raise _ShapeError(f"more than {LARGEST_DOCUMENT} bytes. Write it as a text sequence")
+        raise ShapeError(f"more than {LARGEST_DOCUMENT} bytes. Write it as a text sequence")
     try:
         document = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -331,7 +185,7 @@ def _geojson(file: IO[bytes]) -> _Read:
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         features = document.get("features")
         if not isinstance(features, list):
-            raise _ShapeError("a FeatureCollection without features")
+            raise ShapeError("a FeatureCollection without features")
         yield from map(_geojson_record, features)
     else:
         yield _geojson_record(document)
@@ -353,7 +207,7 @@ def _geojson_record(document: object, payload: bytes | None = None) -> Record | 
         return Skipped("a value that is no JSON object")
     properties = document.get("properties")
     fields = properties if isinstance(properties, dict) else {}
-    time = next((t for t in map(_time, _named(fields, _TIMES)) if t is not None), None)
+    time = next((t for t in map(time_of, _named(fields, _TIMES)) if t is not None), None)
     names = (document.get("id"), *_named(fields, _IDS))
     ident = next((str(n) for n in names if isinstance(n, str | int) and n != ""), None)
     return Record(time, fields, payload or orjson.dumps(document), ident)
@@ -416,13 +270,13 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Lines with their ends, none longer than ``LONGEST_LINE``."""
     while line := file.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
-            raise _ShapeError(f"a line of more than {LONGEST_LINE} bytes")
+            raise ShapeError(f"a line of more than {LONGEST_LINE} bytes")
         yield line
 
 
 _READERS: Final[dict[str, Callable[[IO[bytes]], _Read]]] = {
     ".csv": _csv,
-    ".gpx": _gpx,
+    ".gpx": read_gpx,
     ".geojson": _geojson,
     ".json": _geojson,
     ".geojsonl": _sequence,

@@ -15,12 +15,13 @@ import orjson
 
 from geoweir.codec.features import Features
 from geoweir.codec.geojson import GeoJSONReader
-from geoweir.codec.geometry import build, reach_of
+from geoweir.codec.geometry import build
 from geoweir.codec.ids import IdReader
 from geoweir.codec.jsonfields import JSONFieldsReader
 from geoweir.codec.owntracks import OwnTracksReader
 from geoweir.codec.rejection import Rejection
 from geoweir.codec.rows import FormatReader, Input, Row
+from geoweir.codec.reach import reach_of
 from geoweir.core.spec import StreamSpec
 from geoweir.core.work import ChunkWork
 from geoweir.errors import SenderError

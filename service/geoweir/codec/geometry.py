@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoweir.codec.reach import Reach
 from geoweir.core.spec import Limits, StreamSpec
 from geoweir.errors import SenderError
 
-__all__ = ["GEOGRAPHIC", "Reach", "Sketch", "build", "point_sketch", "reach_of", "sketch"]
+__all__ = ["Sketch", "build", "point_sketch", "sketch"]
 
 #: A checked geometry: its kind, and its coordinates as that kind has them.
 Sketch = tuple[int, Any]
@@ -28,10 +29,6 @@ Sketch = tuple[int, Any]
 FloatArray = npt.NDArray[np.float64]
 GeometryArray = npt.NDArray[np.object_]
 
-#: Names of the CRSs whose coordinates are degrees for us.
-GEOGRAPHIC: Final = frozenset({"EPSG:4326", "OGC:CRS84"})
-_FARTHEST_LON: Final = 540.0  # the range, and half a turn to either side
-_FARTHEST_LAT: Final = 90.0
 
 _POINT, _LINE, _POLYGON, _POINTS, _LINES, _POLYGONS, _COLLECTION = range(7)
 _KINDS: Final = {
@@ -59,23 +56,6 @@ _COMPOSERS: Final[dict[int, Any]] = {
 _NUMBERS: Final = frozenset({int, float})
 _LEAST_LINE: Final = 2  # positions
 _LEAST_RING: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The largest absolute ordinates that are taken for coordinates, in the stream's CRS."""
-
-    x: float
-    y: float
-    z: float
-
-
-def reach_of(spec: StreamSpec) -> Reach:
-    """The stream's reach: its limit, and for degrees the sphere and half a turn more."""
-    limit = spec.limits.coordinate
-    if spec.crs in GEOGRAPHIC:
-        return Reach(min(limit, _FARTHEST_LON), min(limit, _FARTHEST_LAT), limit)
-    return Reach(limit, limit, limit)
 
 
 def point_sketch(x: float, y: float, z: float | None) -> Sketch:

@@ -15,11 +15,11 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from geoweir.codec.geometry import reach_of
 from geoweir.codec.ids import LONGEST_ID, IdReader, id_path
 from geoweir.codec.paths import FieldPath, PayloadPath, list_index, parse_path
-from geoweir.codec.rows import number
+from geoweir.codec.numbers import number
 from geoweir.codec.times import read_time
+from geoweir.codec.reach import reach_of
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError, SenderError
 

@@ -7,7 +7,8 @@ to the topics of locations only, or expect the others among the rejected.
 from __future__ import annotations
 
 from geoweir.codec.geometry import point_sketch
-from geoweir.codec.rows import FieldReader, Input, Row, number
+from geoweir.codec.numbers import number
+from geoweir.codec.rows import FieldReader, Input, Row
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import SenderError
 

@@ -11,7 +11,7 @@ from geoweir.codec.paths import TopicLevel
 from geoweir.codec.percent import encode_level
 from geoweir.errors import ConfigurationError, SenderError
 
-__all__ = ["TopicTemplate"]
+__all__ = ["PLAIN_RECONCILE", "PLAIN_REJECTED", "TopicTemplate"]
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _TOPIC_LEVEL: Final = re.compile(r"topic\[([0-9]{1,2})\]")
@@ -83,6 +83,16 @@ class TopicTemplate:
         """
         return "".join([self._value(part, stream, id, address) for part in self.parts])
 
+    def render_or_plain(self, plain: TopicTemplate, stream: str, id: str, address: str) -> str:  # noqa: A002
+        """The topic for a message that must get out: by ``plain`` where a level is missing.
+
+        ``plain`` has no placeholder but ``{stream}``.
+        """
+        try:
+            return self.render(stream, id, address)
+        except SenderError:
+            return plain.render(stream, id, address)
+
     def render_batch(self, stream: str) -> str:
         """The topic for a whole chunk: everything but the stream's name is ``batch``."""
         return "".join(
@@ -124,3 +134,8 @@ def _literal(text: str) -> str:
             " stand in a topic that is published to."
         )
     return text
+
+
+#: Where a message goes whose input lacks the topic level that the configured topic asks for.
+PLAIN_REJECTED: Final = TopicTemplate.parse("geoweir/rejected/{stream}")
+PLAIN_RECONCILE: Final = TopicTemplate.parse("geoweir/reconcile/{stream}")

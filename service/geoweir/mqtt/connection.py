@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Protocol
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
 
 import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -31,6 +32,7 @@ _READS_PER_WAKEUP: Final = 64
 _V5_UNSUPPORTED: Final = 0x84
 _NOT_AUTHORIZED: Final = frozenset({0x86, 0x87, 0x8C})
 
+_T = TypeVar("_T")
 _LOG: Final = logging.getLogger("geoweir.mqtt.paho")
 
 
@@ -63,6 +65,8 @@ class Connection(aiomqtt.Client):
         self._received = 0
         self._client.manual_ack_set(True)
         self._client.suppress_exceptions = False
+        # Whoever waits for the end sees its cause; without anybody it is no unhandled error.
+        self._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     # What the owner may do.
 
@@ -116,10 +120,17 @@ class Connection(aiomqtt.Client):
 
     def abort(self) -> None:
         """Drops the connection at once, without a DISCONNECT."""
-        sock = self._client.socket()
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.close()
+        with contextlib.suppress(OSError):
+            self._client._sock_close()  # noqa: SLF001 - the only way that also ends the watching
+
+    async def _wait_for(self, fut: Awaitable[_T], timeout: float | None) -> _T:  # noqa: ASYNC109
+        # aiomqtt uses asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+        limit_s = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if limit_s == math.inf else limit_s):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     # What paho calls.
 
@@ -270,6 +281,9 @@ async def dial(
         )
         try:
             await connection.__aenter__()
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
         except aiomqtt.MqttError as error:
             connection.abort()
             code = getattr(getattr(error, "rc", None), "value", None)
@@ -291,10 +305,8 @@ async def _leave(connection: Connection) -> None:
     try:
         await connection.__aexit__(None, None, None)
     except (aiomqtt.MqttError, OSError):
-        connection.abort()
-    # A disconnect that nobody waits for any more is no unhandled error.
-    if connection._disconnected.done() and not connection._disconnected.cancelled():  # noqa: SLF001
-        connection._disconnected.exception()  # noqa: SLF001
+        pass  # it is gone all the same
+    connection.abort()
 
 
 async def _make(

@@ -179,7 +179,8 @@ class _Composer:
         following = next(self._events)
         if isinstance(following, yaml.DocumentStartEvent):
             message = "a second YAML document begins here."
-            self._complain(following, (), "second-document", message, "Keep one in the file.")
+            remedy = "Keep one in the file."
+            self._complain(following, (), "second-document", message, remedy, breaks=False)
         if isinstance(data, dict):
             document.data = data
         elif () not in document.broken:
@@ -193,15 +194,16 @@ class _Composer:
         code: str,
         message: str,
         remedy: str,
+        *,
+        breaks: bool = True,
     ) -> None:
-        """A fault at an event, after which nothing more is said about its path."""
+        """A fault at an event; where it breaks its value, nothing more is said about the path."""
         if self._muted:
             return
         mark = _mark_of(event)
-        self._document.faults.append(
-            self._document.fault_at(mark, path, code, (message, remedy))
-        )
-        self._document.broken.add(path)
+        self._document.faults.append(self._document.fault_at(mark, path, code, (message, remedy)))
+        if breaks:
+            self._document.broken.add(path)
 
     def _node(self, event: Any, path: KeyPath) -> object:  # noqa: ANN401 - see _complain
         if getattr(event, "anchor", None) is not None:
@@ -245,7 +247,8 @@ class _Composer:
     def _entry(self, event: Any, path: KeyPath, values: dict[str, object]) -> None:  # noqa: ANN401
         if not isinstance(event, yaml.ScalarEvent) or _SURROGATE.search(event.value):
             message = "a key must be plain text."
-            self._complain(event, path, "key-not-text", message, "Write name: value.")
+            remedy = "Write name: value."
+            self._complain(event, path, "key-not-text", message, remedy, breaks=False)
             self._skip(event, path)
             return
         inner = (*path, event.value)
@@ -258,15 +261,7 @@ class _Composer:
             return
         first = self._document.mark(inner).line
         message = f"this key stands here a second time; the first is in line {first}."
-        self._document.faults += (
-            []
-            if self._muted
-            else [
-                self._document.fault_at(
-                    _mark_of(event), inner, "repeated-key", (message, "Keep one of the two.")
-                )
-            ]
-        )
+        self._complain(event, inner, "repeated-key", message, "Keep one of the two.", breaks=False)
         self._muted += 1
         self._node(next(self._events), inner)
         self._muted -= 1

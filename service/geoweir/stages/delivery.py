@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from geoweir.codec.messages import encode_rejected
-from geoweir.codec.topics import TopicTemplate
+from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.account import Account, Event
 from geoweir.core.outcome import REASON_CODES, Outcome, outcome_of
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, TopicSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import MessageKind, OutMessage
-from geoweir.errors import SenderError
 from geoweir.ports import Outgoing, Outlet, Refusal
 
 __all__ = ["BACKLOG_BYTES", "Delivery"]
@@ -186,9 +185,8 @@ class Delivery:
     ) -> None:
         """Publishes one rejected message for each input whose result the broker refused."""
         reports = [
-            report
+            self._refusal_report(parcel, max(index, 0), message, refusal)
             for index, (message, refusal) in refused.items()
-            if (report := self._refusal_report(parcel, max(index, 0), message, refusal)) is not None
         ]
         answers = await self._outlet.send([self._outgoing(parcel, report) for report in reports])
         for report, answer in zip(reports, answers, strict=True):
@@ -197,15 +195,12 @@ class Delivery:
 
     def _refusal_report(
         self, parcel: Parcel, owner: int, message: OutMessage, refusal: Refusal
-    ) -> OutMessage | None:
+    ) -> OutMessage:
         stream, address = parcel.ledger.stream, parcel.addresses[owner]
         identity = next(iter(self._identify(stream, parcel.payloads[owner], address)), None)
-        try:
-            topic = self._routes[stream].rejected.render(
-                stream=stream, id=identity or "unknown", address=address
-            )
-        except SenderError:
-            return None  # no topic can be made: the log line names it
+        topic = self._routes[stream].rejected.render_or_plain(
+            PLAIN_REJECTED, stream, identity or "", address
+        )
         payload = encode_rejected(
             stream=stream,
             topic=address,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from geoweir.codec.messages import encode_reconcile
-from geoweir.codec.topics import TopicTemplate
+from geoweir.codec.topics import PLAIN_RECONCILE, TopicTemplate
 from geoweir.core.account import Account, Event
 from geoweir.core.clocks import Clocks
 from geoweir.core.deadline import Deadlines, IsolationBudget
@@ -22,7 +22,6 @@ from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
-from geoweir.errors import SenderError
 from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
 
 __all__ = ["ChunkEvents", "Dispatch"]
@@ -199,33 +198,39 @@ class Dispatch:
         self, chunk: Parcel, left: list[int], ran: Ran, partial: _Partial
     ) -> None:
         if self._budget.may_start(self._clocks.monotonic()):
-            await self._isolate(chunk, left, partial)
+            if await self._isolate(chunk, left, partial) and ran.failure is Failure.TIMEOUT:
+                # Nobody's fault: the stream has become slower than its first pass allows.
+                self._deadlines.observe(chunk.ledger.stream, ran.run_s)
         else:
             detail = f"{ran.detail}; no time left to look for the culprit"
             self._reconcile(
                 chunk, left, ran.failure or Failure.CRASH, detail, partial, attempts=1
             )
 
-    async def _isolate(self, chunk: Parcel, left: list[int], partial: _Partial) -> None:
-        """Runs the chunk input by input; each culprit is reconciled, the others go on."""
+    async def _isolate(self, chunk: Parcel, left: list[int], partial: _Partial) -> bool:
+        """Runs the chunk input by input; each culprit is reconciled, the others go on.
+
+        Returns whether there was no culprit.
+        """
         stall_s = self._spec.timeout_s if len(left) == 1 else self._deadlines.stall_s
         spent_s = 0.0
         try:
-            for _ in range(_CULPRITS):
+            for culprits in range(_CULPRITS):
                 ran = await self._run_each(chunk, left, stall_s)
                 spent_s += ran.run_s
                 for done in ran.done:
                     partial.add([left.pop(0)], done)
                 if ran.failure is None:
-                    return
+                    return culprits == 0
                 culprit = [left.pop(0)]
                 self._reconcile(chunk, culprit, ran.failure, ran.detail, partial, attempts=2)
                 if not left:
-                    return
+                    return False
                 if ran.failure is Failure.SHUTDOWN:
                     break
             detail = f"more than {_CULPRITS} culprits in one chunk"
-            self._reconcile(chunk, left, Failure.CRASH, detail, partial, attempts=2)
+            self._reconcile(chunk, left, ran.failure, detail, partial, attempts=2)
+            return False
         finally:
             self._budget.spent(self._clocks.monotonic(), spent_s)
 
@@ -282,9 +287,6 @@ class Dispatch:
         self._events.reconciled(stream, failure.value, ids, len(indices), f"{name}: {detail}")
 
     def _reconcile_topic(self, stream: str, ids: list[str], address: str) -> str:
-        template = self._reconcile_topics[stream]
-        identity = ids[0] if ids else "unknown"
-        try:
-            return template.render(stream=stream, id=identity, address=address)
-        except SenderError:
-            return template.render(stream=stream, id="unknown", address=stream)
+        return self._reconcile_topics[stream].render_or_plain(
+            PLAIN_RECONCILE, stream, ids[0] if ids else "", address
+        )

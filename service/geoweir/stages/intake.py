@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from geoweir.codec.key import input_digest, result_key
 from geoweir.codec.light import LightReader
 from geoweir.codec.messages import encode_rejected
-from geoweir.codec.topics import TopicTemplate
+from geoweir.codec.reach import GEOGRAPHIC
+from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.account import Account, Event, Ledger
 from geoweir.core.clocks import Clocks
 from geoweir.core.lane import RETAINED, Batch, LaneClosed, LaneOpened
@@ -20,7 +22,6 @@ from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import MessageKind, OutMessage
-from geoweir.errors import SenderError
 from geoweir.ports import Inlet
 
 __all__ = ["Intake"]
@@ -64,7 +65,9 @@ class Intake:
         self._on_received = on_received
         self._on_lane = on_lane
         self._clocks = clocks
-        self._prefilter = Prefilter(spec.prefilter, spec.limits.ids)
+        self._prefilter = Prefilter(
+            spec.prefilter, spec.limits.ids, geographic=spec.crs in GEOGRAPHIC
+        )
         self._light = LightReader(spec)
         self._rejected_topic = TopicTemplate.parse(spec.rejected.topic)
         self._needs_reading = any(
@@ -185,29 +188,24 @@ class Intake:
                 else "the payload is empty"
             )
             codes.append(outcome_of(Outcome.REJECTED, reason))
-            message = self._rejection(parcel, index, reason, detail)
-            if message is not None:
-                messages.append(message)
+            messages.append(self._rejection(parcel, index, reason, detail))
         self._deliver(Verdict(parcel, bytes(codes), messages))
 
-    def _rejection(
-        self, parcel: Parcel, index: int, reason: str, detail: str
-    ) -> OutMessage | None:
-        address = parcel.addresses[index]
-        try:
-            topic = self._rejected_topic.render(
-                stream=self._spec.name, id="unknown", address=address
-            )
-        except SenderError:
-            return None
+    def _rejection(self, parcel: Parcel, index: int, reason: str, detail: str) -> OutMessage:
+        stream, address = self._spec.name, parcel.addresses[index]
+        payload = parcel.payloads[index]
+        identity = next(iter(self._light.ids(payload, address)), None)
         body = encode_rejected(
-            stream=self._spec.name,
+            stream=stream,
             topic=address,
-            id=None,
+            id=identity,
             reason=reason,
             detail=detail,
             received=parcel.received[index],
-            payload=parcel.payloads[index],
+            payload=payload,
         )
-        key = f"rejected:{self._spec.name}:{parcel.ledger.epoch}:{parcel.positions[index]}"
-        return OutMessage(index, MessageKind.REJECTED, topic, body, key)
+        topic = self._rejected_topic.render_or_plain(
+            PLAIN_REJECTED, stream, identity or "", address
+        )
+        key = result_key(stream, identity or "", None, input_digest(address, payload))
+        return OutMessage(index, MessageKind.REJECTED, topic, body, f"rejected:{key}")

@@ -18,7 +18,7 @@ from geoweir.codec.features import Features
 from geoweir.codec.key import input_digest
 from geoweir.codec.messages import encode_rejected
 from geoweir.codec.rejection import Rejection
-from geoweir.codec.topics import TopicTemplate
+from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec, WorkerSpec
@@ -34,8 +34,6 @@ __all__ = ["Chain", "chains", "known_crs", "load_layers"]
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
 _NO_ID: Final = ""
-#: Where a rejection goes whose input lacks the topic level that the configured topic asks for.
-_PLAIN_TOPIC: Final = TopicTemplate.parse("geoweir/rejected/{stream}")
 
 
 class Chain:
@@ -98,10 +96,9 @@ class Chain:
 
     def _topic_of(self, why: Rejection, address: str) -> str:
         """The configured topic, or the default one where it needs what the input doesn't have."""
-        try:
-            return self._rejected_topic.render(self._spec.name, why.id or _NO_ID, address)
-        except SenderError:
-            return _PLAIN_TOPIC.render(self._spec.name, _NO_ID, address)
+        return self._rejected_topic.render_or_plain(
+            PLAIN_REJECTED, self._spec.name, why.id or _NO_ID, address
+        )
 
 
 def _timed(run: Callable[[Features], None], features: Features) -> float:

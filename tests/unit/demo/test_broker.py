@@ -15,10 +15,10 @@ from typing import get_args
 
 import aiomqtt
 import pytest
-from support.mosquitto import BINARY
 
 from geoweir.demo.broker import Kind, embedded_broker
 from geoweir.errors import BrokerError
+from support.mosquitto import BINARY
 
 STARTER = """
 import asyncio, sys

@@ -57,7 +57,7 @@ def test_every_bus_is_within_tens_of_metres_of_its_route(
     for seconds in (0.0, 5_000.5, 30_000.0):
         for fix in fleet.positions(seconds):
             point = shapely.Point(fix.lon * METRES * SHRINK, fix.lat * METRES)
-            assert lines[fix.route].distance(point) < 75.0, fix
+            assert shapely.distance(lines[fix.route], point) < 75.0, fix
 
 
 def test_a_bus_stands_at_its_stops_at_the_stop_times(timetable: Timetable) -> None:

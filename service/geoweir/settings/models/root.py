@@ -1,0 +1,78 @@
+"""The whole configuration, and its validation into it or a list of problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from geoweir.settings.faults import KeyPath
+from geoweir.settings.models.mqtt import Mqtt
+from geoweir.settings.models.service import (
+    Http,
+    Log,
+    Map,
+    Pool,
+    Queue,
+    State,
+    Thermal,
+    Watchdog,
+)
+from geoweir.settings.models.streams import Layer, Raster, Stream
+from geoweir.settings.models.types import Duration, Name, Section
+
+__all__ = ["Config", "Problem", "validate"]
+
+
+class Config(Section):
+    """The configuration of geoweir."""
+
+    version: Literal[1] = 1
+    """The version of this form of configuration."""
+    mqtt: Mqtt = Mqtt()
+    """How the broker is reached."""
+    layers: Annotated[dict[Name, Layer], Field(max_length=1000)] = Field(default_factory=dict)
+    """Features that telemetry is compared with, by name."""
+    rasters: dict[Name, Raster] = Field(default_factory=dict)
+    """Not in this version: rasters that steps look values up in, by name."""
+    streams: Annotated[dict[Name, Stream], Field(min_length=1, max_length=100)]
+    """What is read and what is done with it, by name."""
+    queue: Queue = Queue()
+    """The bounded queue between subscriptions and workers."""
+    pool: Pool = Pool()
+    """The worker processes."""
+    thermal: Thermal = Thermal()
+    """Not in this version: less work when the gateway is hot."""
+    state: State = State()
+    """Not in this version: what survives a restart."""
+    http: Http = Http()
+    """Where the service answers HTTP."""
+    watchdog: Watchdog = Watchdog()
+    """Not in this version: signs of life."""
+    map: Map = Map()
+    """Not in this version: the live map."""
+    log: Log = Log()
+    """What is logged."""
+    shutdown_grace: Annotated[float, Duration("100ms", "10m")] = 10.0
+    """How long an orderly end may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What pydantic found, without the value that it found it in."""
+
+    path: KeyPath
+    kind: str  # pydantic's name of the error, or our code
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+def validate(data: dict[str, object]) -> tuple[Config | None, list[Problem]]:
+    """The configuration that plain data describes, or every problem of it."""
+    try:
+        return Config.model_validate(data), []
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        return None, [
+            Problem(tuple(one["loc"]), one["type"], dict(one.get("ctx", {}))) for one in found
+        ]

@@ -1,0 +1,139 @@
+"""The sections about the service itself: queue, pool, HTTP, logs and the gateway."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from geoweir.settings.address import AddressError, read_listen
+from geoweir.settings.models.types import (
+    AutoOrCount,
+    AutoOrNumber,
+    Duration,
+    Section,
+    Size,
+    Text,
+    refusal,
+)
+
+__all__ = ["Http", "Log", "Map", "Pool", "Queue", "State", "Thermal", "Watchdog"]
+
+
+def _listen(value: str) -> str:
+    try:
+        read_listen(value)
+    except AddressError as error:
+        raise refusal(str(error), error.help) from None
+    return value
+
+
+class Spill(Section):
+    """Not in this version: where messages go that the queue has no room for."""
+
+    path: Text | None = None
+    """A folder; null: no spill."""
+    max: Annotated[int, Size("1MB", "1000GB")] = 256_000_000
+    """How much may be spilled."""
+
+
+class Queue(Section):
+    """The bounded queue between subscriptions and workers."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Messages that wait at most."""
+    when_full: Literal["backpressure", "spill", "drop"] = "backpressure"
+    """What happens then; in this version reading stops (backpressure)."""
+    spill: Spill = Spill()
+    """Not in this version: where messages go that the queue has no room for."""
+
+
+class Pool(Section):
+    """The worker processes."""
+
+    workers: AutoOrCount = None
+    """How many; auto: the cores that may be used, at most 4."""
+    chunk: Annotated[int, Field(ge=1, le=1000)] = 128
+    """Features in one chunk at most."""
+    linger: Annotated[float, Duration("0ms", "10s")] = 0.002
+    """How long an idle worker waits for more."""
+    timeout: Annotated[float, Duration("50ms", "10m")] = 4.0
+    """How long a chunk may take before its worker is ended."""
+    memory: Annotated[int, Size("32MB", "64GB")] = 150_000_000
+    """Private memory of one worker."""
+    on_failure: Literal["isolate", "drop"] = "isolate"
+    """Find the culprit in a failed chunk and save the rest, or drop the chunk whole."""
+    sandbox: Literal["strict", "off"] = "strict"
+    """Not in this version: what workers may do after their start."""
+
+
+class Thermal(Section):
+    """Not in this version: less work when the gateway is hot."""
+
+    limit: AutoOrNumber = "auto"
+    """Degrees Celsius from which work is slowed."""
+    resume: Annotated[float, Field(ge=-100, le=200)] | None = None
+    """Degrees Celsius from which it is not; null: limit less 5."""
+    sensor: Text = "auto"
+    """The thermal zone."""
+    smallest_chunk: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Features in one chunk when hot."""
+    root: Text = "/"
+    """Where sys is mounted."""
+
+
+class State(Section):
+    """Not in this version: what survives a restart."""
+
+    path: Text | None = None
+    """A file; null: memory only."""
+
+
+class Http(Section):
+    """Where the service answers HTTP."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9108"
+    """HOST:PORT; port 0 takes a free one."""
+    token_file: Text | None = None
+    """A file whose first line is the token that writing requests must bring."""
+
+
+class Watchdog(Section):
+    """Not in this version: signs of life for systemd or a hardware watchdog."""
+
+    systemd: bool = True
+    """Whether systemd is told."""
+    device: Text | None = None
+    """A watchdog device."""
+    interval: Annotated[float, Duration("100ms", "10m")] = 2.0
+    """How often."""
+
+
+class Log(Section):
+    """What is logged, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are logged."""
+    format: Literal["text", "json"] = "text"
+    """Lines for people or for machines."""
+
+
+class Map(Section):
+    """Not in this version: the live map."""
+
+    enabled: bool = True
+    """Whether the page has a map."""
+    draw: bool = False
+    """Whether fences may be drawn."""
+    devices: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Devices that are shown at most."""
+    stale: Annotated[float, Duration("1s", "365d")] = 360.0
+    """After this a device is shown as stale."""
+    forget: Annotated[float, Duration("1s", "365d")] = 1800.0
+    """After this a device is no longer shown."""
+    tail: Annotated[int, Field(ge=0, le=1000)] = 32
+    """Positions that are remembered per device."""
+    tiles: Text | None = None
+    """The URL of map tiles."""
+    mbtiles: Text | None = None
+    """A file of map tiles."""
