@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Progress", "progress_for"]
 
@@ -23,19 +23,21 @@ class Progress:
     Args:
         what: the word that plain lines begin with.
         out: where to; a bar where that is a terminal.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, what: str, out: TextIO) -> None:
+    def __init__(self, what: str, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._out = out
         self._is_terminal = out.isatty()
         self._every_s = _BAR_EVERY_S if self._is_terminal else _LINE_EVERY_S
-        self._shown_at = time.monotonic()
+        self._clock = clock
+        self._shown_at = clock()
         self._is_dirty = False
 
     def show(self, fraction: float, text: str) -> None:
         """Shows a share from 0 to 1 and a few words, when it is time."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._shown_at < self._every_s:
             return
         self._shown_at = now

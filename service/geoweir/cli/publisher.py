@@ -32,7 +32,7 @@ _MOST_WAITING: Final = 1000  # messages without an answer; beyond, nothing is re
 _BATCH: Final = 50  # messages handed over at once
 _TOO_SHORT_S: Final = 0.002  # a wait that is not worth a turn of the loop; the mean rate stays
 _LOOK_AHEAD: Final = 1000  # messages in which a recording must show a time
-_SILENCE_S: Final = 60.0  # without any answer from the broker: given up
+_SILENCE_S: Final = 60.0
 _DRAIN_S: Final = 10.0  # for the last answers after Ctrl-C
 
 
@@ -124,9 +124,18 @@ class Publisher:
     Args:
         options: the broker.
         progress: where to show how far it is.
+        silence_s: so long without any answer, and the broker is given up.
     """
 
-    def __init__(self, plan: Plan, options: BrokerOptions, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        options: BrokerOptions,
+        progress: Progress,
+        *,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
+        self._silence_s = silence_s
         self._plan = plan
         self._progress = progress
         self._template = TopicTemplate.parse(plan.topic)
@@ -247,14 +256,14 @@ class Publisher:
             self._waiting.append((len(self._batch), future))
             self._batch = []
         while self._waiting and (self._under_way > _MOST_WAITING or self._waiting[0][1].done()):
-            await self._oldest(_SILENCE_S)
+            await self._oldest(self._silence_s)
         await asyncio.sleep(0)
 
     async def _drain(self) -> None:
         """Waits for the last answers."""
         while self._waiting:
             try:
-                await self._oldest(_DRAIN_S if self._stop.is_set() else _SILENCE_S)
+                await self._oldest(_DRAIN_S if self._stop.is_set() else self._silence_s)
             except BrokerError:
                 if self._stop.is_set():
                     return

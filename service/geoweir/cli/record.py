@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,9 @@ __all__ = [
     "value_of",
 ]
 
-_NUMBER_DIGITS: Final = 15  # more, and a float would not keep them
+_MOST_DIGITS: Final = 16  # of a number, sign and point counted: a float keeps them all
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DECIMAL: Final = re.compile(r"-?[0-9]*\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,28 @@ def position_of(lon: str, lat: str) -> list[float] | None:
 
 
 def value_of(text: str) -> object:
-    """A number where the text is exactly one, None where it is empty, else the text."""
-    if not text:
-        return None
-    if text.isascii() and text[0] in "-.0123456789" and sum(map(str.isdigit, text)) <= _NUMBER_DIGITS:
-        digits = text.removeprefix("-")
-        if digits.isdecimal():
-            # A leading zero is part of a code, not of a number.
-            return text if digits[0] == "0" and len(digits) > 1 else int(text)
-        whole, point, part = digits.partition(".")
-        if point and part.isdecimal() and (not whole or whole.isdecimal()):
-            return float(text)
-    return text
+    """A number where the text is exactly one, None where it is empty, else the text.
+
+    A leading zero is part of a code, not of a number, and too many digits would not survive.
+    """
+    if _INTEGER.fullmatch(text) and len(text) <= _MOST_DIGITS:
+        return int(text)
+    if _DECIMAL.fullmatch(text) and len(text) <= _MOST_DIGITS:
+        return float(text)
+    return text or None
 
 
 def point_record(
     position: list[float], fields: dict[str, Any], ident: str | None, time: float | None
 ) -> Record:
+    """A message that is a GeoJSON Feature with a point.
+
+    Args:
+        position: longitude, latitude and maybe height in metres.
+        fields: the properties.
+        ident: the device's id, None where there is none.
+        time: Unix seconds.
+    """
     document = {
         "type": "Feature",
         "geometry": {"type": "Point", "coordinates": position},

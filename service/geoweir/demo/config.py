@@ -6,10 +6,19 @@ import json
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DATA_DIR", "demo_yaml"]
+__all__ = ["ABOUT", "DATA_DIR", "demo_yaml"]
 
 #: The data that comes with the package.
 DATA_DIR: Final = Path(__file__).parent / "data"
+
+#: What a page that shows the demo has to say.
+ABOUT: Final = (
+    "Simulated buses on the real routes of Cairns, Queensland, by the weekday timetable of 2014,"
+    " run eight times over, seven minutes apart; the positions have a receiver's noise added."
+    " Districts are computed from stop names and are no official boundaries. Receivers: recorded"
+    " logs under today's date. Timetable: State of Queensland (TransLink), CC BY; logs: GPSD"
+    " project, BSD-2-Clause."
+)
 
 _YAML: Final = """\
 # The demo: buses on the routes of Cairns, each with the stop and the district that it is in.

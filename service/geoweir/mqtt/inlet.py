@@ -45,6 +45,7 @@ class MqttInlet:
         lane: the lane's name; its session at the broker is ``client_id``.
         filters: topic filters to subscribe to.
         window: unsettled inputs at most, and ``window_bytes`` of their payloads.
+        session_expiry_s: other than the options say; 0 for a session that ends with us.
         on_link: told of each change: connected or not, and a line that says why.
     """
 
@@ -60,6 +61,7 @@ class MqttInlet:
         window_bytes: int,
         on_link: Callable[[bool, str], None],
         on_paused: Callable[[bool], None] = lambda _: None,
+        session_expiry_s: int | None = None,
     ) -> None:
         self._lane = lane
         self._client_id = client_id
@@ -70,6 +72,7 @@ class MqttInlet:
         self._window_bytes = window_bytes
         self._on_link = on_link
         self._on_paused = on_paused
+        self._session_expiry_s = session_expiry_s
         self._protocols = Protocols(options.protocol)
         self._connection: Connection | None = None
         self._epoch = 0
@@ -158,19 +161,6 @@ class MqttInlet:
 
     # The connection.
 
-    async def connect_once(self) -> None:
-        """Tries to reach the broker and leaves again: for a start that must not hang.
-
-        Raises:
-            BrokerError: one clear line.
-        """
-        probe = _Probe()
-        async with dial(
-            self._options, self._protocols, probe, client_id=f"{self._client_id}-check",
-            session_expiry_s=0,
-        ):
-            pass
-
     async def run(self) -> None:
         """Keeps the lane connected until ``disconnect``."""
         backoff = Backoff()
@@ -198,6 +188,7 @@ class MqttInlet:
             _Reader(self),
             client_id=self._client_id,
             receive_maximum=min(self._window, 65535),
+            session_expiry_s=self._session_expiry_s,
         ) as connection:
             self._connection = connection
             self._adjust_reading()
@@ -323,19 +314,6 @@ class _Reader:
 
     def acknowledged(self, mid: int, code: int, text: str) -> None:
         """Nothing is published here."""
-
-
-class _Probe:
-    """The listener of a connection that only knocks."""
-
-    def connected(self, *, session_present: bool, receive_maximum: int, packet_limit: int) -> None:
-        """The door opens: that was the question."""
-
-    def message(self, message: MQTTMessage) -> None:
-        """A probe has no subscription."""
-
-    def acknowledged(self, mid: int, code: int, text: str) -> None:
-        """A probe publishes nothing."""
 
 
 class _OpenBatch:

@@ -16,13 +16,12 @@ from typing import Final
 
 import aiomqtt
 from paho.mqtt.client import MQTTMessage
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from geoweir.core.backoff import Backoff
 from geoweir.errors import BrokerError
 from geoweir.mqtt.connection import Connection, Protocols, dial
 from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.properties import PublishProperties
 from geoweir.ports import Outgoing, Refusal
 
 __all__ = ["MqttOutlet"]
@@ -261,14 +260,13 @@ class MqttOutlet:
             text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
             self._answer(waiting, Refusal(_PACKET_TOO_LARGE, text))
             return
-        properties = _properties(message) if self._protocols.is_v5 else None
         try:
             mid = connection.post(
                 message.topic,
                 message.payload,
                 message.qos,
                 retain=message.retain,
-                properties=properties,
+                properties=PublishProperties(message.content_type, message.headers),
             )
         except ValueError as error:
             self._answer(waiting, Refusal(_TOPIC_INVALID, str(error)))
@@ -318,17 +316,6 @@ class _Knock:
 
     def acknowledged(self, mid: int, code: int, text: str) -> None:
         """A knock publishes nothing."""
-
-
-def _properties(message: Outgoing) -> Properties | None:
-    if message.content_type is None and not message.headers:
-        return None
-    properties = Properties(PacketTypes.PUBLISH)
-    if message.content_type is not None:
-        properties.ContentType = message.content_type
-    if message.headers:
-        properties.UserProperty = list(message.headers)
-    return properties
 
 
 def _will(message: Outgoing | None) -> aiomqtt.Will | None:

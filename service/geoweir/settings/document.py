@@ -118,7 +118,9 @@ def parse(content: bytes, file: str, environ: Mapping[str, str]) -> Document:
     """
     document = Document(file, Excerpts(""))
     if len(content) > MAX_BYTES:
-        _refuse(document, "too-big", f"the file holds more than {MAX_BYTES:,} bytes.", "Shorten it.")
+        _refuse(
+            document, "too-big", f"the file holds more than {MAX_BYTES:,} bytes.", "Shorten it."
+        )
         return document
     try:
         text = content.decode("utf-8-sig")

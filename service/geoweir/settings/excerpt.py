@@ -46,7 +46,9 @@ class Excerpts:
         if not masked.startswith(masked_before):
             masked_before = masked
         start = max(0, len(masked_before) - _LONGEST // 2)
-        shown = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in masked)
+        shown = "".join(
+            c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in masked
+        )
         return shown[start : start + _LONGEST], len(masked_before) - start
 
     def _masked(self, text: str, number: int) -> str:

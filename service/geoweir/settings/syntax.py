@@ -48,7 +48,9 @@ def syntax_problem(error: Exception, text: str) -> tuple[int, int, str, str]:
 def _place(error: Exception, text: str) -> tuple[int, int, str]:
     if isinstance(error, ReaderError):
         # The position counts bytes or characters; the first such character is the one meant.
-        found = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+        found = re.search(
+            "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text
+        )
         before = text[: found.start() if found else 0].split("\n")
         return len(before), len(before[-1]) + 1, "control character"
     if not isinstance(error, yaml.MarkedYAMLError):

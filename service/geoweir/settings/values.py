@@ -66,7 +66,7 @@ class Settings:
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
     queue_limit: int = 500  # messages
-    pool: PoolSpec = PoolSpec()
+    pool: PoolSpec = field(default_factory=PoolSpec)
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     log: LogSettings = LogSettings()

@@ -322,18 +322,14 @@ def test_the_help_has_an_example() -> None:
     assert "geoweir replay" in commands.choices["replay"].format_help()
 
 
-async def test_a_silent_broker_is_given_up(
-    broker: Mosquitto, track: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("geoweir.cli.publisher._SILENCE_S", 0.2)
-    replaying = publisher(broker, paths=[track], topic="t", rate=1e6)
-    original = replaying._outlet.connect_once
-
-    async def connect_and_freeze() -> None:
-        await original()
+async def test_a_silent_broker_is_given_up(broker: Mosquitto, track: Path) -> None:
+    plan = Plan(paths=[track], topic="t", rate=1e6, loops=True)
+    options = BrokerOptions(host="127.0.0.1", port=broker.port)
+    progress = Progress("replay", io.StringIO())
+    async with outside(broker) as client:
+        replaying = asyncio.ensure_future(Publisher(plan, options, progress, silence_s=0.5).run())
+        await seen(client, 10)
         broker.signal(signal.SIGSTOP)
-
-    monkeypatch.setattr(replaying._outlet, "connect_once", connect_and_freeze)
-    with pytest.raises(BrokerError, match=r"no answer for 0\.2 s"):
-        await replaying.run()
-    broker.signal(signal.SIGCONT)
+        with pytest.raises(BrokerError, match=r"no answer for 0\.5 s"):
+            await replaying
+        broker.signal(signal.SIGCONT)

@@ -49,10 +49,10 @@ async def test_messages_go_through(kind: Kind) -> None:
         aiomqtt.Client(broker.host, broker.port) as client,
     ):
         await client.subscribe("a/+", qos=1)
-        for number in range(200):
+        for number in range(20):
             await client.publish(f"a/{number}", b"x" * number, qos=1)
-        topics = [str((await anext(client.messages)).topic) for _ in range(200)]
-    assert topics == [f"a/{number}" for number in range(200)]
+        topics = [str((await anext(client.messages)).topic) for _ in range(20)]
+    assert topics == [f"a/{number}" for number in range(20)]
 
 
 async def test_a_payload_of_the_largest_size_goes_through(kind: Kind) -> None:

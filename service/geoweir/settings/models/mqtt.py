@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from geoweir.settings.address import AddressError, read_broker_url
-from geoweir.settings.models.types import Duration, ProtocolText, Section, Text, refusal
+from geoweir.settings.models.types import ProtocolText, Section, Text, duration, refusal
 
 __all__ = ["Mqtt", "Tls"]
 
@@ -60,7 +60,7 @@ class Mqtt(Section):
     """A file whose first line is the password, relative to the configuration's folder."""
     tls: Tls = Tls()
     """Certificates for mqtts and wss."""
-    session_expiry: Annotated[float, Duration("1s", "36500d")] = 3600.0
+    session_expiry: Annotated[float, duration("1s", "36500d")] = 3600.0
     """How long the broker keeps what came while the service was away."""
     receive_window: Annotated[int, Field(ge=1, le=65_535)] = 10_000
     """Unacknowledged inputs at once, per stream; at most 32 MB of them too."""

@@ -20,7 +20,7 @@ from geoweir.settings.models.service import (
     Watchdog,
 )
 from geoweir.settings.models.streams import Layer, Raster, Stream
-from geoweir.settings.models.types import Duration, Name, Section
+from geoweir.settings.models.types import Name, Section, duration
 
 __all__ = ["Config", "Problem", "validate"]
 
@@ -54,7 +54,7 @@ class Config(Section):
     """Not in this version: the live map."""
     log: Log = Log()
     """What is logged."""
-    shutdown_grace: Annotated[float, Duration("100ms", "10m")] = 10.0
+    shutdown_grace: Annotated[float, duration("100ms", "10m")] = 10.0
     """How long an orderly end may take."""
 
 

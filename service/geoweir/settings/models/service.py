@@ -10,11 +10,11 @@ from geoweir.settings.address import AddressError, read_listen
 from geoweir.settings.models.types import (
     AutoOrCount,
     AutoOrNumber,
-    Duration,
     Section,
-    Size,
     Text,
+    duration,
     refusal,
+    size,
 )
 
 __all__ = ["Http", "Log", "Map", "Pool", "Queue", "State", "Thermal", "Watchdog"]
@@ -33,7 +33,7 @@ class Spill(Section):
 
     path: Text | None = None
     """A folder; null: no spill."""
-    max: Annotated[int, Size("1MB", "1000GB")] = 256_000_000
+    max: Annotated[int, size("1MB", "1000GB")] = 256_000_000
     """How much may be spilled."""
 
 
@@ -55,11 +55,11 @@ class Pool(Section):
     """How many; auto: the cores that may be used, at most 4."""
     chunk: Annotated[int, Field(ge=1, le=1000)] = 128
     """Features in one chunk at most."""
-    linger: Annotated[float, Duration("0ms", "10s")] = 0.002
+    linger: Annotated[float, duration("0ms", "10s")] = 0.002
     """How long an idle worker waits for more."""
-    timeout: Annotated[float, Duration("50ms", "10m")] = 4.0
+    timeout: Annotated[float, duration("50ms", "10m")] = 4.0
     """How long a chunk may take before its worker is ended."""
-    memory: Annotated[int, Size("32MB", "64GB")] = 150_000_000
+    memory: Annotated[int, size("32MB", "64GB")] = 150_000_000
     """Private memory of one worker."""
     on_failure: Literal["isolate", "drop"] = "isolate"
     """Find the culprit in a failed chunk and save the rest, or drop the chunk whole."""
@@ -105,7 +105,7 @@ class Watchdog(Section):
     """Whether systemd is told."""
     device: Text | None = None
     """A watchdog device."""
-    interval: Annotated[float, Duration("100ms", "10m")] = 2.0
+    interval: Annotated[float, duration("100ms", "10m")] = 2.0
     """How often."""
 
 
@@ -127,9 +127,9 @@ class Map(Section):
     """Whether fences may be drawn."""
     devices: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Devices that are shown at most."""
-    stale: Annotated[float, Duration("1s", "365d")] = 360.0
+    stale: Annotated[float, duration("1s", "365d")] = 360.0
     """After this a device is shown as stale."""
-    forget: Annotated[float, Duration("1s", "365d")] = 1800.0
+    forget: Annotated[float, duration("1s", "365d")] = 1800.0
     """After this a device is no longer shown."""
     tail: Annotated[int, Field(ge=0, le=1000)] = 32
     """Positions that are remembered per device."""

@@ -8,14 +8,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from geoweir.settings.models.steps import Step
 from geoweir.settings.models.types import (
-    Duration,
     FieldPathText,
     Qos,
     Range,
     Section,
-    Size,
     Text,
+    duration,
     refusal,
+    size,
 )
 
 __all__ = ["Layer", "Raster", "Stream", "Topic"]
@@ -36,9 +36,7 @@ class Layer(Section):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.path is None) == (self.topic is None):
-            raise refusal(
-                "a layer has one source: a path.", "Write path: FILE.", "missing-key"
-            )
+            raise refusal("a layer has one source: a path.", "Write path: FILE.", "missing-key")
         return self
 
 
@@ -67,7 +65,7 @@ class FieldPaths(Section):
 class Limits(Section):
     """Bounds on one input; beyond one it is rejected with the limit's name."""
 
-    payload: Annotated[int, Size("1B", "32MB")] = 1_000_000
+    payload: Annotated[int, size("1B", "32MB")] = 1_000_000
     """Size of the payload."""
     depth: Annotated[int, Field(ge=1, le=64)] = 4
     """GeometryCollections within each other."""
@@ -77,7 +75,7 @@ class Limits(Section):
     """Vertices in one feature."""
     coordinate: Annotated[float, Field(gt=0, le=1e300)] = 1e9
     """Largest absolute value of an ordinate."""
-    ahead: Annotated[float, Duration("0s", "365d")] = 300.0
+    ahead: Annotated[float, duration("0s", "365d")] = 300.0
     """How far a fix time may lie in the future."""
     ids: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     """Ids whose state is remembered."""
@@ -105,9 +103,9 @@ class Prefilter(Section):
     """[west, south, east, north]; west above east crosses the antimeridian."""
     z: Range | None = None
     """[lowest, highest] height."""
-    max_age: Annotated[float, Duration("1ms", "3650d")] | None = None
+    max_age: Annotated[float, duration("1ms", "3650d")] | None = None
     """Older fixes are dropped."""
-    min_interval: Annotated[float, Duration("1ms", "365d")] | None = None
+    min_interval: Annotated[float, duration("1ms", "365d")] | None = None
     """Fixes sooner after the last of the same id are dropped."""
 
 
@@ -188,7 +186,7 @@ class Stream(Section):
     """Which stream goes first when workers are busy."""
     limits: Limits = Limits()
     """Bounds on one input."""
-    dedupe: Annotated[float, Duration("1ms", "365d")] | None = None
+    dedupe: Annotated[float, duration("1ms", "365d")] | None = None
     """Not in this version: inputs with an equal key within this time count as filtered."""
     prefilter: Prefilter = Prefilter()
     """What is dropped before any worker."""

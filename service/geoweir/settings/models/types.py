@@ -6,7 +6,9 @@ Each refuses in a plain sentence: pydantic's own words reach no user.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, LiteralString
 
 from pydantic import (
@@ -35,9 +37,9 @@ from geoweir.settings.units import (
 __all__ = [
     "AutoOrCount",
     "AutoOrNumber",
-    "Duration",
     "FieldNames",
     "FieldPathText",
+    "Kind",
     "Name",
     "Ordered",
     "ProtocolText",
@@ -45,9 +47,10 @@ __all__ = [
     "Range",
     "Scalar",
     "Section",
-    "Size",
     "Text",
+    "duration",
     "refusal",
+    "size",
 ]
 
 _JsonSchema = dict[str, Any]
@@ -76,87 +79,57 @@ def refusal(
     return PydanticCustomError(code, "{what}", {"what": what, "help": help, "is_ours": True})
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """Seconds, written with a unit, between two bounds."""
-
-    least: str
-    most: str
-
-    def read(self, value: object) -> float:
-        """The seconds; defaults come as seconds too."""
-        try:
-            seconds = read_duration(value)
-        except UnitError as error:
-            raise refusal(str(error), error.help) from None
-        if not read_duration(self.least) <= seconds <= read_duration(self.most):
-            raise _outside(self.least, self.most)
-        return seconds
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler  # noqa: ANN401 - pydantic's protocol
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(duration_text),
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> _JsonSchema:
-        return {"type": "string", "pattern": f"^{DURATION_PATTERN}$", "examples": [self.most]}
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Bytes, written with a unit, between two bounds."""
-
-    least: str
-    most: str
-
-    def read(self, value: object) -> int:
-        """The bytes."""
-        try:
-            size = read_size(value)
-        except UnitError as error:
-            raise refusal(str(error), error.help) from None
-        if not read_size(self.least) <= size <= read_size(self.most):
-            raise _outside(self.least, self.most)
-        return size
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler  # noqa: ANN401 - pydantic's protocol
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(size_text)
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> _JsonSchema:
-        return {"type": "string", "pattern": f"^{SIZE_PATTERN}$", "examples": [self.most]}
-
-
-def _outside(least: str, most: str) -> PydanticCustomError:
-    return refusal("this is out of range.", f"Write {least} to {most}.", "out-of-range")
-
-
 @dataclass(frozen=True, slots=True, eq=False)  # equal by identity: metadata must have a hash
-class _Kind:
+class Kind:
     """A value that one function reads, with the JSON Schema that says the same to editors."""
 
-    read: Any  # object -> the value; raises what ``refusal`` gives
+    read: Callable[[object], object]  # raises what ``refusal`` gives
     schema: _JsonSchema
+    write: Callable[[Any], object] | None = None  # a value as the configuration writes it
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler  # noqa: ANN401 - pydantic's protocol
+        self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
+        """Makes pydantic call ``read`` and nothing else."""
+        write = self.write
+        as_written = (
+            None if write is None else core_schema.plain_serializer_function_ser_schema(write)
+        )
+        return core_schema.no_info_plain_validator_function(self.read, serialization=as_written)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> _JsonSchema:
+        """Gives ``schema`` to editors."""
         return dict(self.schema)
+
+
+def duration(least: str, most: str) -> Kind:
+    """Seconds, written with a unit, between two bounds."""
+    return Kind(
+        partial(_within, read_duration, least, most),
+        {"type": "string", "pattern": f"^{DURATION_PATTERN}$", "examples": [most]},
+        duration_text,
+    )
+
+
+def size(least: str, most: str) -> Kind:
+    """Bytes, written with a unit, between two bounds."""
+    return Kind(
+        partial(_within, read_size, least, most),
+        {"type": "string", "pattern": f"^{SIZE_PATTERN}$", "examples": [most]},
+        size_text,
+    )
+
+
+def _within(read: Callable[[object], float], least: str, most: str, value: object) -> float:
+    try:
+        number = read(value)
+    except UnitError as error:
+        raise refusal(str(error), error.help) from None
+    if not read(least) <= number <= read(most):
+        raise refusal("this is out of range.", f"Write {least} to {most}.", "out-of-range")
+    return number
 
 
 def _is_number(value: object) -> bool:
@@ -180,7 +153,9 @@ def _auto_or_count(value: object) -> int | None:
 def _auto_or_number(value: object) -> object:
     if value == "auto" or _is_number(value):
         return value
-    raise refusal("this is neither auto nor a number.", "Write auto or degrees Celsius, such as 75.")
+    raise refusal(
+        "this is neither auto nor a number.", "Write auto or degrees Celsius, such as 75."
+    )
 
 
 def _scalar(value: object) -> object:
@@ -204,21 +179,21 @@ def _range(value: object) -> tuple[float, float]:
 
 AutoOrCount = Annotated[
     int | None,
-    _Kind(
+    Kind(
         _auto_or_count,
         {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": _MOST_WORKERS}]},
     ),
 ]
 AutoOrNumber = Annotated[
-    str | float, _Kind(_auto_or_number, {"anyOf": [{"const": "auto"}, {"type": "number"}]})
+    str | float, Kind(_auto_or_number, {"anyOf": [{"const": "auto"}, {"type": "number"}]})
 ]
 Scalar = Annotated[
-    str | int | float | bool, _Kind(_scalar, {"type": ["string", "number", "boolean"]})
+    str | int | float | bool, Kind(_scalar, {"type": ["string", "number", "boolean"]})
 ]
-Ordered = Annotated[str | int | float, _Kind(_ordered, {"type": ["string", "number"]})]
+Ordered = Annotated[str | int | float, Kind(_ordered, {"type": ["string", "number"]})]
 Range = Annotated[
     tuple[float, float],
-    _Kind(_range, {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
+    Kind(_range, {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
 ]
 Qos = Annotated[int, Field(ge=0, le=2)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -242,7 +217,8 @@ def _path(value: str) -> str:
     except ConfigurationError:
         raise refusal(
             "this is no field path.",
-            'Write names joined by dots (properties.mmsi) or a topic level in quotes ("{topic[1]}").',
+            "Write names joined by dots (properties.mmsi) or a topic level in quotes"
+            ' ("{topic[1]}").',
         ) from None
     return value
 

@@ -1,0 +1,159 @@
+"""From a checked configuration to the frozen values that the service runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from geoweir.core.spec import (
+    Fields,
+    LayerSpec,
+    Limits,
+    PoolSpec,
+    PrefilterSpec,
+    StepSpec,
+    StreamSpec,
+    TopicSpec,
+)
+from geoweir.settings.address import read_broker_url, read_listen
+from geoweir.settings.files import FileProblem, read_secret
+from geoweir.settings.machine import auto_workers
+from geoweir.settings.models.mqtt import Mqtt
+from geoweir.settings.models.root import Config
+from geoweir.settings.models.service import Pool
+from geoweir.settings.models.steps import Step
+from geoweir.settings.models.streams import Stream
+from geoweir.settings.values import (
+    HttpSettings,
+    LogSettings,
+    MqttSettings,
+    Settings,
+    TlsSettings,
+)
+
+__all__ = ["assemble"]
+
+
+def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of a configuration that has no error.
+
+    Args:
+        config: validated, and its files checked.
+        path: the configuration's file, absolute.
+        environ: where user and password may stand.
+    """
+    folder = path.parent
+    host, port = read_listen(config.http.listen)
+    return Settings(
+        mqtt=_mqtt(config.mqtt, folder, environ),
+        streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
+        layers=tuple(
+            LayerSpec(name=name, path=str(folder / layer.path), crs=layer.crs)
+            for name, layer in config.layers.items()
+            if layer.path is not None
+        ),
+        queue_limit=config.queue.limit,
+        pool=_pool(config.pool),
+        http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
+        shutdown_grace_s=config.shutdown_grace,
+        log=LogSettings(level=config.log.level, format=config.log.format),
+        config_path=str(path),
+        module_path=str(folder),
+    )
+
+
+def _mqtt(mqtt: Mqtt, folder: Path, environ: Mapping[str, str]) -> MqttSettings:
+    """The configuration's own user and password go before the environment's and the URL's."""
+    url = read_broker_url(mqtt.url)
+    own = mqtt.password.get_secret_value() if mqtt.password is not None else None
+    password = own or _secret(folder, mqtt.password_file)
+    return MqttSettings(
+        host=url.host,
+        port=url.port,
+        transport=url.transport,
+        path=url.path,
+        tls=_tls(mqtt, folder) if url.is_encrypted else None,
+        username=mqtt.username or environ.get("GEOWEIR_MQTT_USERNAME") or url.username,
+        password=password or environ.get("GEOWEIR_MQTT_PASSWORD") or url.password,
+        protocol=mqtt.protocol,
+        client_id=mqtt.client_id,
+        session_expiry_s=mqtt.session_expiry,
+        receive_window=mqtt.receive_window,
+        ack_order=mqtt.ack_order,
+    )
+
+
+def _tls(mqtt: Mqtt, folder: Path) -> TlsSettings:
+    def absolute(name: str | None) -> str | None:
+        return None if name is None else str(folder / name)
+
+    return TlsSettings(
+        ca=absolute(mqtt.tls.ca), cert=absolute(mqtt.tls.cert), key=absolute(mqtt.tls.key)
+    )
+
+
+def _secret(folder: Path, name: str | None) -> str | None:
+    found = None if name is None else read_secret(folder / name)
+    return None if isinstance(found, FileProblem) else found
+
+
+def _pool(pool: Pool) -> PoolSpec:
+    return PoolSpec(
+        workers=auto_workers() if pool.workers is None else pool.workers,
+        chunk=pool.chunk,
+        linger_s=pool.linger,
+        timeout_s=pool.timeout,
+        memory=pool.memory,
+        on_failure=pool.on_failure,
+    )
+
+
+def _stream(name: str, stream: Stream) -> StreamSpec:
+    limits, before = stream.limits, stream.prefilter
+    return StreamSpec(
+        name=name,
+        subscribe=tuple(dict.fromkeys(stream.subscribe)),
+        qos=stream.qos,
+        retained=stream.retained,
+        # What isn't built was refused before.
+        format=cast("Literal['geojson', 'json', 'owntracks']", stream.format),
+        fields=Fields(**stream.fields.model_dump()),
+        crs=stream.crs,
+        priority=stream.priority,
+        limits=Limits(
+            payload=limits.payload,
+            depth=limits.depth,
+            features=limits.features,
+            vertices=limits.vertices,
+            coordinate=float(limits.coordinate),
+            ahead_s=limits.ahead,
+            ids=limits.ids,
+        ),
+        prefilter=PrefilterSpec(
+            bbox=before.bbox,
+            z=before.z,
+            max_age_s=before.max_age,
+            min_interval_s=before.min_interval,
+        ),
+        steps=tuple(_step(step) for step in stream.steps),
+        publish=TopicSpec(**stream.publish.model_dump()),
+        rejected=TopicSpec(topic=stream.rejected.topic, qos=stream.rejected.qos),
+        reconcile=TopicSpec(topic=stream.reconcile.topic, qos=stream.reconcile.qos),
+    )
+
+
+def _step(step: Step) -> StepSpec:
+    """A step's name and its options as steps/ reads them."""
+    if step.where is not None:
+        where = step.where
+        options = {"inside": where.inside, "field": where.field, **where.comparisons()}
+        return StepSpec(name="where", options=options)
+    (name, given), *_ = step.model_dump(
+        by_alias=True, exclude_unset=False, exclude_none=True
+    ).items()
+    if name in {"keep", "drop"}:
+        return StepSpec(name=name, options={"fields": given})
+    if name == "python":
+        return StepSpec(name=name, options={"call": given})
+    return StepSpec(name=name, options=given)

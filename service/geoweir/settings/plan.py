@@ -1,0 +1,62 @@
+"""What the service would do with its settings, for people: ``check`` prints it."""
+
+from __future__ import annotations
+
+from geoweir.core.spec import StreamSpec
+from geoweir.settings.units import duration_text, size_text
+from geoweir.settings.values import MqttSettings, Settings
+
+__all__ = ["plan"]
+
+
+def plan(settings: Settings) -> list[str]:
+    """Lines with the derived plan; none holds a secret."""
+    return [
+        f"broker    {_broker(settings.mqtt)}",
+        *_bounds(settings),
+        "sandbox   not in this version",
+        f"http      {_authority(settings.http.host, settings.http.port)}",
+        f"end       within {duration_text(settings.shutdown_grace_s)}",
+        *(f"layer     {one.name}: {one.path} ({one.crs})" for one in settings.layers),
+        *(line for stream in settings.streams for line in _stream(stream)),
+    ]
+
+
+def _bounds(settings: Settings) -> list[str]:
+    pool, mqtt = settings.pool, settings.mqtt
+    memory, total = size_text(pool.memory), size_text(pool.workers * pool.memory)
+    chunk = f"{pool.chunk} features or {size_text(pool.chunk_bytes)}"
+    timeout = duration_text(pool.timeout_s)
+    window = f"{mqtt.receive_window} inputs or {size_text(mqtt.receive_bytes)}"
+    return [
+        f"workers   {pool.workers}, at most {memory} each, {total} together",
+        f"chunks    at most {chunk}, {timeout} each, on failure {pool.on_failure}",
+        f"queue     {settings.queue_limit} messages, then reading stops",
+        f"window    {window} unacknowledged per stream",
+    ]
+
+
+def _broker(mqtt: MqttSettings) -> str:
+    transport = {"tcp": "TCP", "websockets": "WebSocket"}[mqtt.transport]
+    encrypted = "TLS" if mqtt.tls is not None else "not encrypted"
+    user = f"user {mqtt.username}" if mqtt.username else "no user"
+    version = "MQTT 5 or 3.1.1" if mqtt.protocol == "auto" else f"MQTT {mqtt.protocol}"
+    place = _authority(mqtt.host, mqtt.port)
+    return f"{place}, {transport}, {encrypted}, {version}, {user}, sessions {mqtt.client_id}-…"
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _stream(stream: StreamSpec) -> list[str]:
+    steps = " → ".join(step.name for step in stream.steps) or "none"
+    outputs = (stream.publish.topic, stream.rejected.topic, stream.reconcile.topic)
+    results, rejected, reconcile = (text.replace("{stream}", stream.name) for text in outputs)
+    return [
+        f"stream    {stream.name}: {stream.format}, {stream.crs}, priority {stream.priority}",
+        f"  in      {', '.join(stream.subscribe)} (QoS {stream.qos})",
+        f"  steps   {steps}",
+        f"  out     {results} (QoS {stream.publish.qos})",
+        f"  else    rejected {rejected}, reconciled {reconcile}",
+    ]
