@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from support.mosquitto import Mosquitto, mosquitto
 
 from geoweir.core.lane import DURABLE, REPEATED, Batch, LaneClosed, LaneOpened
 from geoweir.mqtt.inlet import MqttInlet
-from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.options import BrokerOptions, OnLink
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.ports import Outgoing, Refusal
+from support.mosquitto import Mosquitto, mosquitto
 
 Protocol = Literal["5", "3.1.1"]
 
@@ -51,6 +51,17 @@ class Tap:
             raise AssertionError(f"not in time: {self.inlet!r} saw {summary}"[:4000]) from None
 
 
+def follow(event: asyncio.Event) -> OnLink:
+    def link(*, up: bool, why: str) -> None:
+        del why
+        if up:
+            event.set()
+        else:
+            event.clear()
+
+    return link
+
+
 class Bench:
     """Everything of one test, ended with it."""
 
@@ -69,10 +80,8 @@ class Bench:
             if isinstance(ended, Exception):
                 raise ended
 
-    def options(self, **changes: object) -> BrokerOptions:
-        return BrokerOptions(
-            host="127.0.0.1", port=self.broker.port, protocol=self.protocol, **changes
-        )  # type: ignore[arg-type]
+    def options(self) -> BrokerOptions:
+        return BrokerOptions(host="127.0.0.1", port=self.broker.port, protocol=self.protocol)
 
     def keep(self, work: Awaitable[None]) -> None:
         self.running.append(asyncio.ensure_future(work))
@@ -90,7 +99,7 @@ class Bench:
             qos=qos,
             window=window,
             window_bytes=size,
-            on_link=lambda is_up, _: up.set() if is_up else up.clear(),
+            on_link=follow(up),
             on_paused=tap.paused.append,
         )
         self.keep(tap.inlet.run())
@@ -112,7 +121,7 @@ class Bench:
             client_id=f"t-{name}",
             options=self.options(),
             window=window,
-            on_link=lambda is_up, _: up.set() if is_up else up.clear(),
+            on_link=follow(up),
         )
         self.keep(outlet.run())
         async with asyncio.timeout(10):

@@ -47,17 +47,18 @@ class Reporting:
         ]
         self.last_outcome = time.monotonic()
         self.changed = asyncio.Event()
+        self.is_leaving = False  # connections end because we want it
 
     def emit(self, event: events.Event) -> None:
         """Logs and counts an event."""
         event.emit(self._log, self._metrics)
 
-    def link(self, direction: Direction, stream: str, *, up: bool, detail: str) -> None:
+    def link(self, direction: Direction, stream: str, *, up: bool, why: str) -> None:
         """A connection changed; told again without a change, nothing is logged."""
         link = next(k for k in self.links if (k.direction, k.stream) == (direction, stream))
-        if (link.up, link.detail) == (up, detail):
+        if (link.up, link.detail) == (up, why):
             return
-        link.up, link.detail, link.since = up, detail, time.time()
+        link.up, link.detail, link.since = up, why, time.time()
         if up:
             self.emit(
                 events.Connected(
@@ -65,10 +66,10 @@ class Reporting:
                 )
             )
             link.was_up = True
-        else:
+        elif not self.is_leaving:
             self.emit(
                 events.Disconnected(
-                    direction=direction, address=self._broker, why=detail, stream=stream
+                    direction=direction, address=self._broker, why=why, stream=stream
                 )
             )
         self.changed.set()
@@ -101,9 +102,7 @@ class Reporting:
             )
         else:
             self.emit(
-                events.LaneClosed(
-                    stream=stream, lane=event.lane, epoch=event.epoch, why=event.why
-                )
+                events.LaneClosed(stream=stream, lane=event.lane, epoch=event.epoch, why=event.why)
             )
 
     def settled(self, stream: str, outcome: Outcome, reason: str, n: int, seconds: float) -> None:
@@ -120,9 +119,7 @@ class Reporting:
 
     def reconciled(self, stream: str, reason: str, ids: list[str], n: int, chunk: str) -> None:
         """Inputs are reconciled."""
-        self.emit(
-            events.InputsReconciled(stream=stream, reason=reason, ids=ids, n=n, chunk=chunk)
-        )
+        self.emit(events.InputsReconciled(stream=stream, reason=reason, ids=ids, n=n, chunk=chunk))
 
     def refused(self, stream: str, kind: MessageKind, topic: str, refusal: Refusal) -> None:
         """The broker refused a message."""
@@ -138,7 +135,7 @@ class Reporting:
         self.emit(events.WorkerRestarted(worker=worker, reason=reason, detail=detail))
 
     async def run(self) -> None:
-        """Reports rejected inputs once a second and reason: a flood of them is no flood of lines."""
+        """Reports rejected inputs once a second and reason, however many they are."""
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             self.flush()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from typing import Any, Final
@@ -107,7 +109,7 @@ class Service:
             options=options,
             greeting=lambda: self._state_message(self._status.state),
             will=self._state_message("offline"),
-            on_link=lambda up, why: self._reporting.link("out", "", up=up, detail=why),
+            on_link=partial(self._reporting.link, "out", ""),
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
         self._settlement = Settlement(
@@ -183,6 +185,9 @@ class Service:
         """
         try:
             await self._pool.start()
+            # What start-up made lives as long as we do: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
             http = self._settings.http
             async with HttpServer(http.host, http.port, self._status, token=http.token) as server:
                 await self._first_contact()
@@ -202,9 +207,7 @@ class Service:
                 if self._waits_for_broker:
                     return
                 if time.monotonic() > give_up:
-                    advice = (
-                        "Start the broker, correct mqtt.url, or run with --wait-for-broker."
-                    )
+                    advice = "Start the broker, correct mqtt.url, or run with --wait-for-broker."
                     raise BrokerError(f"{error}. {advice}") from None
                 await asyncio.sleep(0.25)
             else:
@@ -327,6 +330,7 @@ class Service:
 
     async def _leave(self, connections: list[asyncio.Task[None]]) -> None:
         """Says good-bye, lets the acknowledgements out, and ends the connections."""
+        self._reporting.is_leaving = True
         self._outlet.send([self._state_message("offline")])
         for inlet in self._inlets.values():
             await inlet.disconnect()
@@ -378,7 +382,7 @@ class Service:
             qos=stream.qos,
             window=mqtt.receive_window,
             window_bytes=mqtt.receive_bytes,
-            on_link=lambda up, why: self._reporting.link("in", stream.name, up=up, detail=why),
+            on_link=partial(self._reporting.link, "in", stream.name),
             on_paused=lambda paused: self._reporting.paused(stream.name, paused=paused),
         )
 

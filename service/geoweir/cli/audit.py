@@ -149,7 +149,7 @@ async def _follow(
         qos=1,
         window=10_000,
         window_bytes=32_000_000,
-        on_link=lambda _up, _why: None,
+        on_link=_say_nothing,
         session_expiry_s=0,
     )
     running = asyncio.ensure_future(inlet.run())
@@ -161,6 +161,10 @@ async def _follow(
     finally:
         await inlet.disconnect()
         await asyncio.wait([running], timeout=2)
+
+
+def _say_nothing(*, up: bool, why: str) -> None:
+    """A lost connection shows in the counts."""
 
 
 def _filters(stream: StreamSpec) -> dict[str, list[str]]:
@@ -192,7 +196,7 @@ def _account(settings: Settings) -> dict[str, Any]:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(http.host, http.host)  # noqa: S104
     url = f"http://{host}:{http.port}/api/account"
     headers = {"Authorization": f"Bearer {http.token}"} if http.token else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - built as http above
+    request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             account: dict[str, Any] = json.load(answer)
@@ -232,8 +236,12 @@ def _print(report: dict[str, Any]) -> None:
             ("inputs", both["seen"]["inputs"], "received", both["reported"]["received"]),
             ("results", both["seen"]["results"], "published", both["reported"]["published"]),
             ("rejected", both["seen"]["rejected"], "rejected", both["reported"]["rejected"]),
-            ("reconciled", both["seen"]["reconciled"], "reconciled",
-             both["reported"]["reconciled"]),
+            (
+                "reconciled",
+                both["seen"]["reconciled"],
+                "reconciled",
+                both["reported"]["reconciled"],
+            ),
             ("repeats", both["seen"]["repeats"], "redelivered", both["reported"]["redelivered"]),
             ("", "", "filtered", both["reported"]["filtered"]),
             ("", "", "in flight", both["reported"]["in_flight"]),

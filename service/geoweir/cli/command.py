@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="geoweir",
-        description="MQTT stream processing for spatial telemetry: every input has a named outcome.",
+        description="MQTT stream processing for spatial telemetry: nothing is lost unnamed.",
         epilog="Example: geoweir run -c geoweir.yaml",
     )
     parser.add_argument("--version", action="version", version=f"geoweir {version('geoweir')}")

@@ -138,7 +138,9 @@ async def _show(service: Service) -> None:
         balance = "balanced ✓" if account["unaccounted"] == 0 else "DOES NOT BALANCE"
         text = "  ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in totals.items())
         line = f"{text}  unaccounted {account['unaccounted']}  {balance}"
-        print(f"\r\x1b[K{line}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
+        print(
+            f"\r\x1b[K{line}" if is_terminal else line, end="" if is_terminal else "\n", flush=True
+        )
 
 
 def _open(url: str) -> None:

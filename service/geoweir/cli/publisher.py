@@ -286,10 +286,10 @@ class Publisher:
             else:
                 self._tally.refused[refusal.text] += 1
 
-    def _link(self, is_up: bool, what: str) -> None:  # noqa: FBT001 - the outlet's callback
-        if not is_up and self._was_connected and self._waiting:
-            self._progress.say(f"connection lost ({what}); trying again")
-        self._was_connected = is_up
+    def _link(self, *, up: bool, why: str) -> None:
+        if not up and self._was_connected and self._waiting:
+            self._progress.say(f"connection lost ({why}); trying again")
+        self._was_connected = up
 
 
 def _listed(reasons: Counter[str]) -> str:

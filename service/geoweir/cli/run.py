@@ -48,7 +48,5 @@ async def _serve(settings: object, *, waits_for_broker: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = Service(
-        settings, broker_options(settings.mqtt), waits_for_broker=waits_for_broker
-    )
+    service = Service(settings, broker_options(settings.mqtt), waits_for_broker=waits_for_broker)
     await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))

@@ -19,9 +19,9 @@ from geoweir.codec.geometry import build
 from geoweir.codec.ids import IdReader
 from geoweir.codec.jsonfields import JSONFieldsReader
 from geoweir.codec.owntracks import OwnTracksReader
+from geoweir.codec.reach import reach_of
 from geoweir.codec.rejection import Rejection
 from geoweir.codec.rows import FormatReader, Input, Row
-from geoweir.codec.reach import reach_of
 from geoweir.core.spec import StreamSpec
 from geoweir.core.work import ChunkWork
 from geoweir.errors import SenderError

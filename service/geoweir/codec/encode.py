@@ -19,9 +19,9 @@ from geoweir.codec.features import Features
 from geoweir.codec.geometry_json import geometry_to_json
 from geoweir.codec.key import batch_key, input_digest, result_key
 from geoweir.codec.messages import iso
+from geoweir.codec.reach import GEOGRAPHIC
 from geoweir.codec.rejection import Rejection
 from geoweir.codec.topics import TopicTemplate
-from geoweir.codec.reach import GEOGRAPHIC
 from geoweir.core.spec import StreamSpec
 from geoweir.core.work import ChunkWork, MessageKind, OutMessage
 from geoweir.errors import SenderError

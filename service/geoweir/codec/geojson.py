@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from geoweir.codec.geometry import sketch
-from geoweir.codec.rows import FieldReader, Input, Row
 from geoweir.codec.reach import GEOGRAPHIC
+from geoweir.codec.rows import FieldReader, Input, Row
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import SenderError
 

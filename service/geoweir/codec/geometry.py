@@ -18,7 +18,7 @@ import numpy.typing as npt
 import shapely
 
 from geoweir.codec.reach import Reach
-from geoweir.core.spec import Limits, StreamSpec
+from geoweir.core.spec import Limits
 from geoweir.errors import SenderError
 
 __all__ = ["Sketch", "build", "point_sketch", "sketch"]

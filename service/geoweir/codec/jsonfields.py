@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from geoweir.codec.geometry import point_sketch
-from geoweir.codec.paths import FieldPath, parse_path
 from geoweir.codec.numbers import number
+from geoweir.codec.paths import FieldPath, parse_path
 from geoweir.codec.rows import FieldReader, Input, Row
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError, SenderError

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgspec
 
 from geoweir.codec.ids import LONGEST_ID, IdReader, id_path
-from geoweir.codec.paths import FieldPath, PayloadPath, list_index, parse_path
 from geoweir.codec.numbers import number
-from geoweir.codec.times import read_time
+from geoweir.codec.paths import FieldPath, PayloadPath, list_index, parse_path
 from geoweir.codec.reach import reach_of
+from geoweir.codec.times import read_time
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError, SenderError
 

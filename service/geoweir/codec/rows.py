@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from geoweir.codec.geometry import Sketch
 from geoweir.codec.ids import IdReader
 from geoweir.codec.paths import FieldPath, parse_path
 from geoweir.codec.times import check_ahead, read_time
 from geoweir.core.spec import StreamSpec
-from geoweir.errors import SenderError
 
 __all__ = ["FieldReader", "FormatReader", "Input", "Row"]
-
 
 
 class Row(NamedTuple):

@@ -81,8 +81,10 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 _ILLEGAL: Final = 255
 #: One translation table per event: the next state of each state.
 _NEXT: Final[dict[Event, bytes]] = {
-    event: bytes(TRANSITIONS.get((State(s), event), _ILLEGAL) if s < len(State) else _ILLEGAL
-                 for s in range(256))
+    event: bytes(
+        TRANSITIONS.get((State(s), event), _ILLEGAL) if s < len(State) else _ILLEGAL
+        for s in range(256)
+    )
     for event in Event
 }
 _RETURNED: Final = int(State.RETURNED)
@@ -306,7 +308,5 @@ class Account:
 
     def _drop_finished(self, stream: str) -> None:
         self._ledgers[stream] = [
-            ledger
-            for ledger in self._ledgers[stream]
-            if not ledger.is_closed or ledger.in_flight()
+            ledger for ledger in self._ledgers[stream] if not ledger.is_closed or ledger.in_flight()
         ]

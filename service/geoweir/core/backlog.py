@@ -28,9 +28,7 @@ _LONG_PAYLOAD: Final = 1024
 class Backlog:
     """Parcels in order of arrival per stream; a chunk is what is taken at once."""
 
-    def __init__(
-        self, priorities: Mapping[str, Priority], *, chunk: int, chunk_bytes: int
-    ) -> None:
+    def __init__(self, priorities: Mapping[str, Priority], *, chunk: int, chunk_bytes: int) -> None:
         self._rank = {stream: _RANK[priority] for stream, priority in priorities.items()}
         self._waiting: dict[str, deque[Parcel]] = {stream: deque() for stream in priorities}
         self._chunk = chunk

@@ -15,7 +15,7 @@ class Backoff:
 
     def next_s(self, draw: float) -> float:
         """The next wait in seconds; ``draw`` is a random number from 0 to 1."""
-        ceiling = min(self._most_s, self._first_s * 2 ** min(self._tries, 32))
+        ceiling = min(self._most_s, self._first_s * 2.0 ** min(self._tries, 32))
         self._tries += 1
         return ceiling * (0.5 + 0.5 * draw)
 

@@ -118,11 +118,15 @@ async def run_feed(
         client_id="geoweir-demo-feed",
         options=options,
         window=_WINDOW,
-        on_link=lambda _is_up, _what: None,
+        on_link=_say_nothing,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(outlet.run(), name="demo-feed-outlet")
         await _publish(outlet, BusRound(fleet), receivers, rate)
+
+
+def _say_nothing(*, up: bool, why: str) -> None:
+    """The service says what happens to the broker."""
 
 
 def _load(data_dir: Path, seed: int, started_at: float) -> tuple[Fleet, list[RecordedReceiver]]:

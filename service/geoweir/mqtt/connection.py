@@ -17,7 +17,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import aiomqtt
-from paho.mqtt.client import MQTT_ERR_AGAIN, MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    MQTT_ERR_AGAIN,
+    MQTT_ERR_SUCCESS,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -315,10 +322,8 @@ async def dial(
 
 
 async def _leave(connection: Connection) -> None:
-    try:
+    with contextlib.suppress(aiomqtt.MqttError, OSError):  # it is gone all the same
         await connection.__aexit__(None, None, None)
-    except (aiomqtt.MqttError, OSError):
-        pass  # it is gone all the same
     connection.abort()
 
 

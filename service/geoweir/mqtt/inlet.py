@@ -27,7 +27,7 @@ from geoweir.mqtt.connection import (
     dial,
     subscription,
 )
-from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.options import BrokerOptions, OnLink
 
 __all__ = ["MqttInlet"]
 
@@ -59,7 +59,7 @@ class MqttInlet:
         qos: int,
         window: int,
         window_bytes: int,
-        on_link: Callable[[bool, str], None],
+        on_link: OnLink,
         on_paused: Callable[[bool], None] = lambda _: None,
         session_expiry_s: int | None = None,
     ) -> None:
@@ -193,7 +193,7 @@ class MqttInlet:
             self._connection = connection
             self._adjust_reading()
             await self._subscribe(connection)
-            self._on_link(True, f"{self._options.name} as {self._client_id}")
+            self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             await self._until_finished(connection)
 
     async def _until_finished(self, connection: Connection) -> None:
@@ -239,7 +239,7 @@ class MqttInlet:
         self._settled_apart.clear()
         self._unsettled_bytes = 0
         self._report_paused(paused=False)
-        self._on_link(False, why)
+        self._on_link(up=False, why=why)
         self._wake.set()
 
     # What the connection tells.

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-__all__ = ["BrokerOptions", "TlsFiles"]
+__all__ = ["BrokerOptions", "OnLink", "TlsFiles"]
+
+
+class OnLink(Protocol):
+    """Told when a connection is up or down, with a line that says why."""
+
+    def __call__(self, *, up: bool, why: str) -> None:
+        """Takes note."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

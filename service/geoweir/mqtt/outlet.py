@@ -20,7 +20,7 @@ from paho.mqtt.client import MQTTMessage
 from geoweir.core.backoff import Backoff
 from geoweir.errors import BrokerError
 from geoweir.mqtt.connection import Connection, Protocols, dial
-from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.options import BrokerOptions, OnLink
 from geoweir.mqtt.properties import PublishProperties
 from geoweir.ports import Outgoing, Refusal
 
@@ -81,7 +81,7 @@ class MqttOutlet:
         window: int = 200,
         greeting: Callable[[], Outgoing] | None = None,
         will: Outgoing | None = None,
-        on_link: Callable[[bool, str], None],
+        on_link: OnLink,
     ) -> None:
         self._client_id = client_id
         self._options = options
@@ -165,7 +165,7 @@ class MqttOutlet:
             finally:
                 was_connected = self._connection is not None
                 self._drop()
-                self._on_link(False, why)
+                self._on_link(up=False, why=why)
             if was_connected and self._answered_on_connection:
                 backoff.reset()
             if not self._finish.is_set():
@@ -183,7 +183,7 @@ class MqttOutlet:
         ) as connection:
             self._connection = connection
             self._greet()
-            self._on_link(True, f"{self._options.name} as {self._client_id}")
+            self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             self._pump()
             await self._until_finished(connection)
 
@@ -321,6 +321,4 @@ class _Knock:
 def _will(message: Outgoing | None) -> aiomqtt.Will | None:
     if message is None:
         return None
-    return aiomqtt.Will(
-        message.topic, message.payload, qos=message.qos, retain=message.retain
-    )
+    return aiomqtt.Will(message.topic, message.payload, qos=message.qos, retain=message.retain)

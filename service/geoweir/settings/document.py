@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from geoweir.settings.excerpt import Excerpts
-from geoweir.settings.faults import Fault, KeyPath, Severity, path_text, printable
+from geoweir.settings.faults import MOST_FAULTS, Fault, KeyPath, Severity, path_text, printable
 from geoweir.settings.scalars import SubstitutionError, is_one_variable, resolve, substitute
 from geoweir.settings.syntax import syntax_problem
 
@@ -202,8 +202,10 @@ class _Composer:
         """A fault at an event; where it breaks its value, nothing more is said about the path."""
         if self._muted:
             return
-        mark = _mark_of(event)
-        self._document.faults.append(self._document.fault_at(mark, path, code, (message, remedy)))
+        if len(self._document.faults) <= MOST_FAULTS:
+            mark = _mark_of(event)
+            fault = self._document.fault_at(mark, path, code, (message, remedy))
+            self._document.faults.append(fault)
         if breaks:
             self._document.broken.add(path)
 

@@ -15,16 +15,19 @@ __all__ = ["explain"]
 #: pydantic's name of an error: our code, what is wrong, what to do. Bounds are filled in.
 _SENTENCES: Final = {
     "string_type": ("wrong-type", "this must be a text{given}.", "Write a text, in quotes."),
-    "int_type": ("wrong-type", "this must be a whole number{given}.", "Write it without quotes."),
-    "int_from_float": ("wrong-type", "this must be a whole number.", "Leave the fraction out."),
+    "int_type": (
+        "wrong-type",
+        "this must be a whole number{given}.",
+        "Write one, without quotes or a fraction.",
+    ),
     "float_type": ("wrong-type", "this must be a number{given}.", "Write it without quotes."),
     "bool_type": ("wrong-type", "this must be true or false{given}.", "Write true or false."),
     "list_type": (
         "wrong-type",
         "this must be a list{given}.",
-        "Write [A, B], or lines with a dash.",
+        "Write a list: [A, B].",
     ),
-    "tuple_type": ("wrong-type", "this must be a list{given}.", "Write [A, B]."),
+    "tuple_type": ("wrong-type", "this must be a list{given}.", "Write a list: [A, B]."),
     "dict_type": (
         "wrong-type",
         "this must hold settings by name{given}.",

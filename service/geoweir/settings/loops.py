@@ -64,10 +64,14 @@ def topic_faults(document: Document) -> list[Fault]:
             faults.append(document.fault(path, "bad-topic", message, remedy))
     faults += _repeated(document, subscriptions)
     faults += _levels_of_fields(document, subscriptions)
+    greedy = _too_wide(document, subscriptions)
+    faults += greedy.values()
     for stream in _names(document):
         for kind, usual in DEFAULT_TOPICS.items():
-            faults += _output(document, stream, (kind, usual), subscriptions)
-    faults += _own_topics(document, subscriptions)
+            is_given = value_at(document.data, "streams", stream, kind, "topic") is not None
+            # One fault is enough where a filter matches whatever geoweir sends by itself.
+            met = [one for one in subscriptions if is_given or one.path not in greedy]
+            faults += _output(document, stream, (kind, usual), met)
     return faults
 
 
@@ -128,7 +132,7 @@ def _output(
     template = value_at(document.data, "streams", stream, kind, "topic")
     if template is None:
         template = usual
-    if not isinstance(template, str) or document.is_broken(path):
+    if not isinstance(template, str) or not template or document.is_broken(path):
         return
     written = document.quoted(path) if path in document.written else f'"{template}"'
     why = template_problem(template)
@@ -172,15 +176,18 @@ def _alternative(kind: str, stream: str, subscriptions: list[_Subscription]) -> 
     return "Subscribe to less: no topic is free of these subscriptions."
 
 
-def _own_topics(document: Document, subscriptions: list[_Subscription]) -> Iterator[Fault]:
-    """Loops through the retained status and health messages."""
+def _too_wide(document: Document, subscriptions: list[_Subscription]) -> dict[KeyPath, Fault]:
+    """Subscriptions that match the service's own status and health messages."""
     given = value_at(document.data, "mqtt", "client_id")
     client_id = given if isinstance(given, str) else "geoweir"
+    faults = {}
     for one in subscriptions:
         for kind in ("status", "health"):
-            topic = f"geoweir/{kind}/{client_id}"
-            if can_match(one.address, topic, one.stream):
-                message = f"{one.written} matches geoweir/{kind}/…, the service's own messages."
+            if can_match(one.address, f"geoweir/{kind}/{client_id}", one.stream):
+                message = (
+                    f"{one.written} matches geoweir/{kind}/…;"
+                    " the service would read its own messages."
+                )
                 remedy = "Subscribe to less, so that geoweir/# is left out."
-                yield document.fault(one.path, "topic-loop", message, remedy)
-                break
+                faults[one.path] = document.fault(one.path, "topic-loop", message, remedy)
+    return faults

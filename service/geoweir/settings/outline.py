@@ -61,8 +61,8 @@ def keys(path: KeyPath) -> list[str]:
 
 def description(path: KeyPath) -> str:
     """What the setting at a path is for."""
-    properties = _node(path[:-1]).get("properties", {})
-    return str(properties.get(path[-1], {}).get("description", "")) if path else ""
+    found = _node(path[:-1]).get("properties", {}).get(path[-1], {}) if path else {}
+    return str(found.get("description") or _resolved(found).get("description", ""))
 
 
 def remedy_for_unknown(path: KeyPath) -> str:

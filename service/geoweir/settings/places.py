@@ -36,9 +36,12 @@ def _find(
 
 
 def texts(document: Document, *pattern: str) -> Iterator[tuple[KeyPath, str]]:
-    """Every text whose path fits the pattern and that could be read."""
+    """Every text whose path fits the pattern and that could be read.
+
+    Empty ones are left out: validation refuses them.
+    """
     for path, value in find(document.data, *pattern):
-        if isinstance(value, str) and not document.is_broken(path):
+        if isinstance(value, str) and value and not document.is_broken(path):
             yield path, value
 
 

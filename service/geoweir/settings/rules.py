@@ -169,6 +169,7 @@ def _tls(document: Document, folder: Path) -> Iterator[Fault]:
         message = "certificates have no effect with mqtt:// and ws://."
         remedy = "Write mqtts:// or wss:// in mqtt.url, or remove them."
         yield document.fault(section, "conflict", message, remedy)
+        return
     if "key" in given and "cert" not in given:
         message = "a key has no effect without a certificate."
         yield document.fault((*section, "key"), "conflict", message, "Add cert, or remove the key.")

@@ -11,5 +11,6 @@ __all__ = ["json_schema"]
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the configuration; every field has a description."""
-    schema = Config.model_json_schema(by_alias=True)
+    # Mode: only so are defaults shown as they are written, with units.
+    schema = Config.model_json_schema(by_alias=True, mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -8,7 +8,7 @@ where that is refused as well, the log line is what names it: nothing is retried
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -143,7 +143,7 @@ class Delivery:
         codes: bytes,
         leaving: list[int],
         messages: list[OutMessage],
-        answers: asyncio.Future[list[Refusal | None]],
+        answers: Awaitable[list[Refusal | None]],
         size: int,
     ) -> None:
         try:

@@ -51,8 +51,9 @@ class _Partial:
         for at, index in enumerate(indices):
             self.codes[index] = done.codes[at]
         self.messages += [
-            OutMessage(indices[m.input] if m.input >= 0 else m.input, m.kind, m.topic, m.payload,
-                       m.key)
+            OutMessage(
+                indices[m.input] if m.input >= 0 else m.input, m.kind, m.topic, m.payload, m.key
+            )
             for m in done.messages
         ]
 
@@ -203,9 +204,7 @@ class Dispatch:
                 self._deadlines.observe(chunk.ledger.stream, ran.run_s)
         else:
             detail = f"{ran.detail}; no time left to look for the culprit"
-            self._reconcile(
-                chunk, left, ran.failure or Failure.CRASH, detail, partial, attempts=1
-            )
+            self._reconcile(chunk, left, ran.failure or Failure.CRASH, detail, partial, attempts=1)
 
     async def _isolate(self, chunk: Parcel, left: list[int], partial: _Partial) -> bool:
         """Runs the chunk input by input; each culprit is reconciled, the others go on.
@@ -214,6 +213,7 @@ class Dispatch:
         """
         stall_s = self._spec.timeout_s if len(left) == 1 else self._deadlines.stall_s
         spent_s = 0.0
+        failure = Failure.CRASH
         try:
             for culprits in range(_CULPRITS):
                 ran = await self._run_each(chunk, left, stall_s)
@@ -222,14 +222,15 @@ class Dispatch:
                     partial.add([left.pop(0)], done)
                 if ran.failure is None:
                     return culprits == 0
+                failure = ran.failure
                 culprit = [left.pop(0)]
-                self._reconcile(chunk, culprit, ran.failure, ran.detail, partial, attempts=2)
+                self._reconcile(chunk, culprit, failure, ran.detail, partial, attempts=2)
                 if not left:
                     return False
-                if ran.failure is Failure.SHUTDOWN:
+                if failure is Failure.SHUTDOWN:
                     break
             detail = f"more than {_CULPRITS} culprits in one chunk"
-            self._reconcile(chunk, left, ran.failure, detail, partial, attempts=2)
+            self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:
             self._budget.spent(self._clocks.monotonic(), spent_s)

@@ -1,4 +1,4 @@
-"""The first stage: takes inputs from a lane, refuses and filters what needs no worker, fills the weir.
+"""The first stage: from a lane to the weir, less what needs no worker.
 
 One intake per lane. It opens the account's entry of each input before anything else happens to it,
 and holds what it could not hand on yet.

@@ -19,9 +19,7 @@ class Ordering:
     """One resequencer per stream, in front of delivery."""
 
     def __init__(self, streams: Iterable[str], deliver: Callable[[Verdict], None]) -> None:
-        self._sequences: dict[str, Resequencer[Verdict]] = {
-            name: Resequencer() for name in streams
-        }
+        self._sequences: dict[str, Resequencer[Verdict]] = {name: Resequencer() for name in streams}
         self._deliver = deliver
 
     def start(self, stream: str) -> int:

@@ -41,9 +41,7 @@ class Settlement:
         self._clock = clock
         self._on_settled = on_settled
 
-    def settle(
-        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
-    ) -> None:
+    def settle(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str) -> None:
         """Gives the inputs at ``indices`` of the parcel their outcome."""
         if not indices:
             return

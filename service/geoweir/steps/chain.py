@@ -23,7 +23,6 @@ from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
-from geoweir.errors import SenderError
 from geoweir.spatial.crs import KnownCrs, is_geographic
 from geoweir.spatial.layer import Layer
 from geoweir.steps.catalogue import make_step

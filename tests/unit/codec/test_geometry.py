@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoweir.codec.geometry import Reach, Sketch, build
+from geoweir.codec.geometry import Sketch, build
+from geoweir.codec.reach import Reach
 
 REACH = Reach(1e9, 1e9, 1e9)
 

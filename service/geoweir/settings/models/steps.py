@@ -87,13 +87,13 @@ class Where(Section):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         compares = bool(self.comparisons())
+        if compares and self.field is None:
+            raise refusal("a comparison has no field.", "Add field: NAME.", "missing-key")
         if self.inside is None and self.field is None:
             raise refusal(
                 "this step compares nothing.",
                 "Give inside: LAYER, or field: NAME with a comparison such as above: 5.",
             )
-        if compares and self.field is None:
-            raise refusal("a comparison has no field.", "Add field: NAME.", "missing-key")
         if self.field is not None and not compares:
             raise refusal(
                 "the field is compared with nothing.",
@@ -114,14 +114,17 @@ def _call(value: str) -> str:
     return value
 
 
-def _one_key_schema(schema: dict[str, Any]) -> None:
-    schema.update(minProperties=1, maxProperties=1)
+def _name_or_mapping(schema: dict[str, Any]) -> None:
+    """The JSON Schema of a step: one key, or the bare name of a step that needs no options."""
+    mapping = {**schema, "minProperties": 1, "maxProperties": 1}
+    schema.clear()
+    schema.update(anyOf=[mapping, {"const": "validate"}], description=mapping["description"])
 
 
 class Step(Section):
     """One step: its name, and its options below it."""
 
-    model_config = ConfigDict(json_schema_extra=_one_key_schema)
+    model_config = ConfigDict(json_schema_extra=_name_or_mapping)
 
     reproject: Reproject | None = None
     """Coordinates in another CRS."""

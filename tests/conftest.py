@@ -1,0 +1,32 @@
+"""Fixtures of every test: a clean environment, and a broker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.brokers import Broker, open_broker
+
+#: What tests themselves read; everything else of geoweir's would reach the code under test.
+_OURS = {
+    "GEOWEIR_ARM64_BASE_IMAGE",
+    "GEOWEIR_BASE_IMAGE",
+    "GEOWEIR_MOSQUITTO_IMAGE",
+    "GEOWEIR_PROMETHEUS_IMAGE",
+    "GEOWEIR_SAMPLES",
+    "GEOWEIR_TEST_BROKER",
+}
+
+for _name in [name for name in os.environ if name.startswith("GEOWEIR_") and name not in _OURS]:
+    del os.environ[_name]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """An empty broker of the kind that the environment asks for."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with open_broker(folder) as opened:
+        yield opened

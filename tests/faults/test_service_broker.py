@@ -1,0 +1,204 @@
+"""The broker goes, comes back, or refuses: each input still has exactly one outcome."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.accounting import check_account, read
+from support.brokers import Broker, needs_mosquitto, open_mosquitto
+from support.eventually import eventually
+from support.mischief import write_mischief
+from support.outside import Listener, Sender, point
+from support.service import Geoweir
+
+pytestmark = pytest.mark.mosquitto
+
+
+def configuration(broker: Broker, step: str = "mischief:slow", **more: Any) -> dict[str, Any]:
+    return {
+        "mqtt": {"url": broker.url, "protocol": broker.protocol},
+        "streams": {"s": {"subscribe": "in/#", "steps": [{"python": step}]}},
+        "pool": {"workers": 2, "chunk": 64},
+    } | more
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+    needs_mosquitto()
+    write_mischief(tmp_path)
+    with open_mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+@contextmanager
+def balanced_throughout(service: Geoweir) -> Iterator[None]:
+    """Asks for the account all the while: nothing is ever unaccounted."""
+    done, faults, asked = threading.Event(), [], []
+
+    def ask() -> None:
+        while not done.wait(0.01):
+            account = service.account()
+            asked.append(1)
+            if account["unaccounted"]:
+                faults.append(account)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(20)
+    assert not faults, faults[:3]
+    assert asked
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_that_ends_and_comes_back_costs_no_input_its_outcome(
+    mosquitto: Broker, tmp_path: Path, number: int, protocol: str
+) -> None:
+    ids = [f"i{n}" for n in range(4000)]
+    config = configuration(mosquitto)
+    config["mqtt"]["protocol"] = protocol
+    with (
+        Listener(mosquitto) as listener,
+        Sender(mosquitto) as sender,
+        Geoweir(config, tmp_path) as service,
+        balanced_throughout(service),
+    ):
+        sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
+        for times in (1, 2):
+            eventually(lambda: len(listener.heard) > 600 * times)  # noqa: B023 - called here
+            if number == signal.SIGKILL:
+                saved(mosquitto)
+            mosquitto.mosquitto.end(number)
+            mosquitto.mosquitto.start()
+            eventually(
+                lambda: service.metric("geoweir_mqtt_reconnects_total") >= 2 * times  # noqa: B023
+            )
+        eventually(lambda: len(read(listener.heard, "s").published) == len(ids), 60)
+        eventually(lambda: service.stream("s")["in_flight"] == 0)
+        seen = read(listener.heard, "s")
+        seen.each_once(ids)
+        account = service.account()
+        assert account["unaccounted"] == 0
+        assert account["streams"]["s"]["returned"] > 0
+        assert service.stop() == 0
+
+
+def saved(broker: Broker) -> None:
+    """Waits until what the broker holds now is on its disk."""
+    file = broker.mosquitto.folder / "mosquitto.db"
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    broker.mosquitto.signal(signal.SIGUSR1)
+    eventually(lambda: file.exists() and file.stat().st_mtime_ns > before)
+
+
+def test_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
+    tmp_path: Path,
+) -> None:
+    needs_mosquitto()
+    write_mischief(tmp_path)
+    access = tmp_path / "acl"
+    access.write_text("topic readwrite #\ntopic deny geoweir/s/secret\n")
+    with (
+        open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker,
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker), tmp_path) as service,
+    ):
+        sender.send([("in/x", point(i)) for i in ("before", "secret", "after")])
+        account = service.wait_settled(3)
+        listener.wait(3, "geoweir/")
+        seen = read(eventually(lambda: told(listener)), "s")
+        seen.each_once(["before", "secret", "after"])
+        assert seen.rejected == {"secret": ["refused"]}
+        check_account(account, published=2, rejected=1)
+        (body,) = [m.body for m in listener.on("geoweir/rejected/s")]
+        assert "geoweir/s/secret" in body["detail"]
+        assert service.metric("geoweir_mqtt_reconnects_total") == 0
+
+
+def told(listener: Listener) -> list[Any]:
+    heard = listener.on("geoweir/")
+    outcomes = [m for m in heard if m.topic.startswith(("geoweir/s/", "geoweir/rejected/"))]
+    return outcomes if len(outcomes) == 3 else []
+
+
+def test_a_refused_rejection_is_named_in_the_log_and_blocks_nothing(tmp_path: Path) -> None:
+    needs_mosquitto()
+    write_mischief(tmp_path)
+    access = tmp_path / "acl"
+    access.write_text("topic readwrite #\ntopic deny geoweir/rejected/#\n")
+    with (
+        open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker,
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker), tmp_path) as service,
+    ):
+        sender.send([("in/x", b"no json"), ("in/x", point("good"))])
+        check_account(service.wait_settled(2), published=1, rejected=1)
+        listener.wait(1, "geoweir/s/good")
+        eventually(lambda: "geoweir/rejected/s" in service.log())
+
+
+def test_what_the_broker_finds_too_big_is_rejected_and_cuts_nothing(tmp_path: Path) -> None:
+    needs_mosquitto()
+    write_mischief(tmp_path)
+    with (
+        open_mosquitto(tmp_path / "broker", extra="max_packet_size 20000\n") as broker,
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker), tmp_path) as service,
+    ):
+        sender.send([("in/x", point("big", a="x" * 19_800)), ("in/x", point("good"))])
+        check_account(service.wait_settled(2), published=1, rejected=1)
+        listener.wait(1, "geoweir/s/good")
+        assert [m.body["reason"] for m in listener.wait(1, "geoweir/rejected/s")] == ["refused"]
+        assert service.metric("geoweir_mqtt_reconnects_total") == 0
+
+
+def test_a_subscription_that_the_broker_refuses_is_said_and_not_ready(tmp_path: Path) -> None:
+    needs_mosquitto()
+    write_mischief(tmp_path)
+    access = tmp_path / "acl"
+    access.write_text("topic readwrite geoweir/#\n")
+    with open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker:
+        service = Geoweir(configuration(broker), tmp_path)
+        try:
+            service.launch()
+            eventually(lambda: "refused the subscription" in service.log(), why=service.log)
+            assert "geoweir is ready" not in service.output()
+            assert service.is_running()
+            assert service.stop() == 0
+        finally:
+            service.kill()
+
+
+def test_the_status_says_offline_when_the_service_dies_and_online_when_it_runs(
+    mosquitto: Broker, tmp_path: Path
+) -> None:
+    topic = "geoweir/status/geoweir"
+    with Listener(mosquitto) as listener, Geoweir(configuration(mosquitto), tmp_path) as service:
+
+        def states() -> list[str]:
+            return [message.body["state"] for message in listener.on(topic)]
+
+        eventually(lambda: states()[-1:] == ["online"])
+        service.kill()
+        eventually(lambda: states()[-1:] == ["offline"])
+        service.start()
+        eventually(lambda: states()[-1:] == ["online"])
+        assert service.stop() == 0
+        eventually(lambda: states()[-2:] == ["draining", "offline"])
+        with Listener(mosquitto, topic, client_id="late") as late:
+            (message,) = late.wait(1)
+        assert message.retain
+        assert message.body["state"] == "offline"

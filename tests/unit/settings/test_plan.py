@@ -1,0 +1,30 @@
+from geoweir.settings.plan import plan
+from support.configurations import Folder
+
+
+def test_the_plan_says_what_would_run(folder: Folder) -> None:
+    settings = folder.load("""\
+        mqtt: {url: "mqtts://u:canary@[::1]", protocol: 5}
+        layers: {zones: {path: zones.geojson}}
+        streams:
+          a: {subscribe: [x/+, y], steps: [validate, {join: {layer: zones}}]}
+        pool: {workers: 3, memory: 100MB}
+        queue: {limit: 42}
+        """).settings
+    assert settings is not None
+    assert plan(settings) == [
+        "broker    [::1]:8883, TCP, TLS, MQTT 5, user u, sessions geoweir-…",
+        "workers   3, at most 100MB each, 300MB together",
+        "chunks    at most 128 features or 65536B, 4s each, on failure isolate",
+        "queue     42 messages, then reading stops",
+        "window    10000 inputs or 32MB unacknowledged per stream",
+        "sandbox   not in this version",
+        "http      127.0.0.1:9108",
+        "end       within 10s",
+        f"layer     zones: {folder.path}/zones.geojson (EPSG:4326)",
+        "stream    a: geojson, EPSG:4326, priority normal",
+        "  in      x/+, y (QoS 1)",
+        "  steps   validate → join",
+        "  out     geoweir/a/{id} (QoS 1)",
+        "  else    rejected geoweir/rejected/a, reconciled geoweir/reconcile/a",
+    ]
