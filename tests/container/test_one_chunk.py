@@ -48,7 +48,7 @@ def built(request: pytest.FixtureRequest, engine: Engine) -> tuple[str, str]:
         return machine, str(request.getfixturevalue("image"))
     if not (base := os.environ.get("GEOWEIR_ARM64_BASE_IMAGE")):
         pytest.skip("GEOWEIR_ARM64_BASE_IMAGE names no image")
-    return machine, build(engine, "geoweir-test-image-arm64", base, "linux/arm64")
+    return machine, build(engine, "geoweir-test-image-arm64", base)
 
 
 def test_it_starts_and_says_its_version(engine: Engine, built: tuple[str, str]) -> None:

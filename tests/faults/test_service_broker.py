@@ -104,19 +104,9 @@ def saved(broker: Broker) -> None:
 def test_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
     tmp_path: Path,
 ) -> None:
-    needs_mosquitto()
-    write_mischief(tmp_path)
-    access = tmp_path / "acl"
-    access.write_text("topic readwrite #\ntopic deny geoweir/s/secret\n")
-    with (
-        open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker,
-        Listener(broker) as listener,
-        Sender(broker) as sender,
-        Geoweir(configuration(broker), tmp_path) as service,
-    ):
+    with refusing(tmp_path, "geoweir/s/secret", most=100_000) as (service, listener, sender):
         sender.send([("in/x", point(i)) for i in ("before", "secret", "after")])
         account = service.wait_settled(3)
-        listener.wait(3, "geoweir/")
         seen = read(eventually(lambda: told(listener)), "s")
         seen.each_once(["before", "secret", "after"])
         assert seen.rejected == {"secret": ["refused"]}
@@ -126,6 +116,41 @@ def test_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
         assert service.metric("geoweir_mqtt_reconnects_total") == 0
 
 
+def test_refusals_that_cut_the_connection_each_time_cost_no_other_input_anything(
+    tmp_path: Path,
+) -> None:
+    # mosquitto 2.0 with max_queued_messages 0 disconnects a client at each publish that it refuses.
+    ids = [f"i{n}" for n in range(300)]
+    with refusing(tmp_path, "geoweir/s/i150", most=0) as (service, listener, sender):
+        sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
+        account = service.wait_settled(300)
+        eventually(lambda: len(read(listener.heard, "s").published) == 299)
+        eventually(lambda: listener.on("geoweir/rejected/s"))
+        seen = read(listener.heard, "s")
+        seen.each_once(ids)
+        assert seen.rejected == {"i150": ["refused"]}
+        check_account(account, published=299, rejected=1)
+
+
+@contextmanager
+def refusing(
+    folder: Path, topic: str, *, most: int
+) -> Iterator[tuple[Geoweir, Listener, Sender]]:
+    """A service at a broker that refuses publishes to a topic."""
+    needs_mosquitto()
+    write_mischief(folder)
+    access = folder / "acl"
+    access.write_text(f"topic readwrite #\ntopic deny {topic}\n")
+    extra = f"acl_file {access}\nmax_queued_messages {most}\n"
+    with (
+        open_mosquitto(folder / "broker", extra=extra) as broker,
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker), folder) as service,
+    ):
+        yield service, listener, sender
+
+
 def told(listener: Listener) -> list[Any]:
     heard = listener.on("geoweir/")
     outcomes = [m for m in heard if m.topic.startswith(("geoweir/s/", "geoweir/rejected/"))]
@@ -133,16 +158,7 @@ def told(listener: Listener) -> list[Any]:
 
 
 def test_a_refused_rejection_is_named_in_the_log_and_blocks_nothing(tmp_path: Path) -> None:
-    needs_mosquitto()
-    write_mischief(tmp_path)
-    access = tmp_path / "acl"
-    access.write_text("topic readwrite #\ntopic deny geoweir/rejected/#\n")
-    with (
-        open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker,
-        Listener(broker) as listener,
-        Sender(broker) as sender,
-        Geoweir(configuration(broker), tmp_path) as service,
-    ):
+    with refusing(tmp_path, "geoweir/rejected/#", most=100_000) as (service, listener, sender):
         sender.send([("in/x", b"no json"), ("in/x", point("good"))])
         check_account(service.wait_settled(2), published=1, rejected=1)
         listener.wait(1, "geoweir/s/good")
@@ -163,23 +179,6 @@ def test_what_the_broker_finds_too_big_is_rejected_and_cuts_nothing(tmp_path: Pa
         listener.wait(1, "geoweir/s/good")
         assert [m.body["reason"] for m in listener.wait(1, "geoweir/rejected/s")] == ["refused"]
         assert service.metric("geoweir_mqtt_reconnects_total") == 0
-
-
-def test_a_subscription_that_the_broker_refuses_is_said_and_not_ready(tmp_path: Path) -> None:
-    needs_mosquitto()
-    write_mischief(tmp_path)
-    access = tmp_path / "acl"
-    access.write_text("topic readwrite geoweir/#\n")
-    with open_mosquitto(tmp_path / "broker", extra=f"acl_file {access}\n") as broker:
-        service = Geoweir(configuration(broker), tmp_path)
-        try:
-            service.launch()
-            eventually(lambda: "refused the subscription" in service.log(), why=service.log)
-            assert "geoweir is ready" not in service.output()
-            assert service.is_running()
-            assert service.stop() == 0
-        finally:
-            service.kill()
 
 
 def test_the_status_says_offline_when_the_service_dies_and_online_when_it_runs(

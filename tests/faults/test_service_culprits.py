@@ -36,10 +36,11 @@ def test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_and_the_service_goe
     write_mischief(tmp_path)
     places = {400, 401, 1100}
     ids = [f"i{n}" for n in range(COUNT)]
+    config = configuration(broker, timeout="1s" if do == "hang" else "8s")
     with (
         Listener(broker) as listener,
         Sender(broker) as sender,
-        Geoweir(configuration(broker), tmp_path) as service,
+        Geoweir(config, tmp_path) as service,
     ):
         sender.send(
             itertools.chain.from_iterable(

@@ -70,10 +70,15 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def report_late(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(self.ours("returned")))
-        if key[1] <= self.confirmed[key[0]]:
-            return
-        if key[0].in_flight():
-            assert self.account.settle(key[0], [key[1]], Outcome.PUBLISHED, "") == 0
+        assert self.account.settle(key[0], [key[1]], Outcome.PUBLISHED, "") == 0
+        self.confirm(key[0])
+
+    @precondition(lambda self: self.ours("queued"))
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.ours("queued")))
+        self.account.give_back(key[0], [key[1]])
+        self.model[key][0] = "returned"
 
     @rule(resumed=st.booleans())
     def reconnect(self, resumed: bool) -> None:
@@ -87,22 +92,22 @@ class AccountMachine(RuleBasedStateMachine):
                 if ledger is not self.ledger and entry[1] and is_open:
                     entry[0] = "returned"
                     del position
-            for ledger in list(self.confirmed):
-                self.note_prefix(ledger)
 
     def confirm(self, ledger: Ledger) -> None:
         position = self.account.confirm(ledger)
+        if ledger is not self.ledger:
+            assert position is None
+            return
         before = self.confirmed[ledger]
         self.note_prefix(ledger)
-        if ledger is self.ledger:
-            grown = self.confirmed[ledger]
-            assert position == (grown if grown > before else None)
+        grown = self.confirmed[ledger]
+        assert position == (grown if grown > before else None)
 
     def note_prefix(self, ledger: Ledger) -> None:
         position = self.confirmed[ledger]
         while True:
             entry = self.model.get((ledger, position + 1))
-            if entry is None or entry[0] in {*STEPS, "delivering"}:
+            if entry is None or entry[0] in {*STEPS, "delivering", "returned"}:
                 break
             position += 1
         self.confirmed[ledger] = position

@@ -38,13 +38,14 @@ class Mosquitto:
             extra = f"listener {self.port} 127.0.0.1\n" + extra
         if "allow_anonymous" not in extra and "per_listener_settings" not in extra:
             extra += "\nallow_anonymous true\n"
+        if "max_queued_messages" not in extra:
+            extra += "\nmax_queued_messages 0\n"
         self.config.write_text(
             f"{extra}\n"
             f"user {getpass.getuser()}\n"
             "persistence true\n"
             f"persistence_location {folder}/\n"
             "autosave_interval 1\n"
-            "max_queued_messages 0\n"
             "max_inflight_messages 2000\n"
             "set_tcp_nodelay true\n"
             "log_type error\nlog_type warning\nlog_type notice\n",

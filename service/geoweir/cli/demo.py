@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from geoweir.app.service import Service
     from geoweir.demo.broker import EmbeddedBroker
+    from geoweir.settings.values import Settings
 
 __all__ = ["add_parser", "run"]
 
@@ -64,16 +65,13 @@ async def _serve(
     args: argparse.Namespace, broker: EmbeddedBroker, stop: asyncio.Event
 ) -> dict[str, Any]:
     from geoweir.app.service import Service
-    from geoweir.cli.configuration import broker_options, load_or_explain
+    from geoweir.cli.configuration import broker_options
     from geoweir.demo.config import ABOUT, DATA_DIR, demo_yaml
     from geoweir.demo.feed import run_feed
 
     with tempfile.TemporaryDirectory(prefix="geoweir-demo-") as folder:
-        path = Path(folder, "demo.yaml")
-        path.write_text(
-            demo_yaml(broker.url, args.port, protocol=broker.protocol), encoding="utf-8"
-        )
-        settings = load_or_explain(str(path))
+        text = demo_yaml(broker.url, args.port, protocol=broker.protocol)
+        settings = _load(Path(folder, "demo.yaml"), text)
         options = broker_options(settings.mqtt)
         service = Service(settings, options, notice=ABOUT)
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -138,9 +136,18 @@ async def _show(service: Service) -> None:
         balance = "balanced ✓" if account["unaccounted"] == 0 else "DOES NOT BALANCE"
         text = "  ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in totals.items())
         line = f"{text}  unaccounted {account['unaccounted']}  {balance}"
-        print(
-            f"\r\x1b[K{line}" if is_terminal else line, end="" if is_terminal else "\n", flush=True
-        )
+        if is_terminal:
+            print(f"\r\x1b[K{line}", end="", flush=True)
+        else:
+            print(line, flush=True)
+
+
+def _load(path: Path, text: str) -> Settings:
+    """Settings by the same way as a user's, by a file."""
+    from geoweir.cli.configuration import load_or_explain
+
+    path.write_text(text, encoding="utf-8")
+    return load_or_explain(str(path))
 
 
 def _open(url: str) -> None:

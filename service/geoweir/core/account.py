@@ -182,27 +182,34 @@ class Ledger:
         return voided
 
     def confirm(self) -> int | None:
-        """Lets go of the finished prefix; its last position, or None where it did not grow."""
-        states = self._states
-        finished = len(states)
-        for index, state in enumerate(states):
-            if state < _IN_FLIGHT_LIMIT:
+        """Lets go of the finished prefix; its last position, or None where it did not grow.
+
+        A voided input is not finished: it must not be confirmed to a lane that is to send it again.
+        A closed epoch keeps what it has, since stages may still report of it.
+        """
+        if self.is_closed:
+            return None
+        finished = len(self._states)
+        for index, state in enumerate(self._states):
+            if state < _IN_FLIGHT_LIMIT or state == _RETURNED:
                 finished = index
                 break
         if not finished:
             return None
-        del states[:finished]
+        del self._states[:finished]
         del self._flags[:finished]
         self._base += finished
-        while len(self._marks) > 1 and self._marks[1][0] <= self._base:
-            self._marks.popleft()
-        if not states:
-            self._marks.clear()
         return self._base - 1
 
     def oldest(self) -> float | None:
         """When the oldest input without an outcome arrived."""
-        return self._marks[0][1] if self._marks else None
+        waiting = next((i for i, s in enumerate(self._states) if s < _IN_FLIGHT_LIMIT), None)
+        if waiting is None:
+            self._marks.clear()
+            return None
+        while len(self._marks) > 1 and self._marks[1][0] <= self._base + waiting:
+            self._marks.popleft()
+        return self._marks[0][1]
 
 
 class Account:
@@ -256,11 +263,9 @@ class Account:
 
     def confirm(self, ledger: Ledger) -> int | None:
         """The finished prefix that may be confirmed to the lane now, if it grew."""
-        position = ledger.confirm()
-        if ledger.is_closed:
+        if ledger.is_closed and not ledger.in_flight():
             self._drop_finished(ledger.stream)
-            return None
-        return position
+        return ledger.confirm()
 
     def in_flight(self, stream: str) -> int:
         """Inputs of the stream without an outcome, by the ledgers."""
@@ -303,7 +308,6 @@ class Account:
                 returned = ledger.void()
                 self.totals[stream].received -= returned
                 self.totals[stream].returned += returned
-                ledger.confirm()
         self._drop_finished(stream)
 
     def _drop_finished(self, stream: str) -> None:

@@ -74,7 +74,7 @@ class Connection(aiomqtt.Client):
         self._read_descriptor = -1
         self._is_paused = False
         self._is_v5 = options.get("protocol") is aiomqtt.ProtocolVersion.V5
-        self._client.manual_ack_set(True)
+        self._client.manual_ack_set(on=True)
         self._client.suppress_exceptions = False
         # Whoever waits for the end sees its cause; without anybody it is no unhandled error.
         self._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
@@ -339,7 +339,7 @@ async def _make(
     expiry_s = options.session_expiry_s if session_expiry_s is None else session_expiry_s
     versioned: dict[str, Any] = {"clean_session": expiry_s == 0}
     if protocols.is_v5:
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = expiry_s
         properties.MaximumPacketSize = MAXIMUM_PACKET
         if receive_maximum is not None:

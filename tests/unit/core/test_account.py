@@ -159,8 +159,46 @@ def test_the_oldest_input_is_that_of_the_first_open_position() -> None:
     assert account.oldest("buses") is None
 
 
+def test_inputs_given_back_are_never_confirmed() -> None:
+    account, ledger = opened()
+    account.give_back(ledger, [1])
+    publish(account, ledger, [0, 2, 3])
+    assert account.confirm(ledger) == 0
+    assert account.confirm(ledger) is None
+
+
+def test_a_stage_may_still_report_of_an_epoch_that_was_voided() -> None:
+    account, ledger = opened()
+    account.close_lane(ledger)
+    account.open_lane("buses", "buses", 2, resumed=True)
+    assert publish(account, ledger, [0, 1, 2, 3]) == 0
+    assert account.unaccounted({}) == 0
+
+
 def test_inputs_given_back_leave_received() -> None:
     account, ledger = opened()
     account.give_back(ledger, [2, 3])
     assert account.totals["buses"].received == 2
     assert account.snapshot({"buses": 2})["unaccounted"] == 0
+
+
+def test_what_a_stage_reports_of_a_voided_input_is_history_whatever_was_confirmed() -> None:
+    account, ledger = opened()
+    for event in (Event.QUEUE, Event.START, Event.DELIVER):
+        account.advance(ledger, [0, 1, 2, 3], event)
+    account.close_lane(ledger)
+    account.open_lane("buses", "buses", 2, resumed=True)
+    assert account.settle(ledger, [0, 1], Outcome.PUBLISHED, "") == 0
+    account.confirm(ledger)
+    assert account.settle(ledger, [2, 3], Outcome.PUBLISHED, "") == 0
+    assert account.totals["buses"].returned == 4
+
+
+def test_an_input_that_was_given_back_is_never_confirmed() -> None:
+    account, ledger = opened()
+    account.advance(ledger, [0, 1, 2, 3], Event.QUEUE)
+    account.advance(ledger, [0, 1, 3], Event.START)
+    account.advance(ledger, [0, 1, 3], Event.DELIVER)
+    account.give_back(ledger, [2])
+    account.settle(ledger, [0, 1, 3], Outcome.PUBLISHED, "")
+    assert account.confirm(ledger) == 1
