@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 
@@ -70,7 +70,7 @@ class Bench:
         self.protocol = protocol
         self.running: list[asyncio.Future[None]] = []
 
-    async def __aenter__(self) -> Bench:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

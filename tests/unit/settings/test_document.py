@@ -3,6 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from geoweir.settings.document import MAX_BYTES, Document, parse
+from geoweir.settings.faults import MOST_FAULTS
 
 
 def read(text: str, environ: Mapping[str, str] | None = None) -> Document:
@@ -111,3 +112,12 @@ def test_braces_without_quotes_get_their_own_advice() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
     assert parse(b"\xef\xbb\xbfa: 1\n", "gw.yaml", {}).data == {"a": 1}
+
+
+def test_faults_of_one_text_are_bounded() -> None:
+    assert len(read("a: [" + "*x, " * 5000 + "]").faults) == MOST_FAULTS + 1
+
+
+def test_a_line_that_nobody_reads_is_not_shown() -> None:
+    fault = read("a: [" + "x, " * 5000 + "*x]").faults[0]
+    assert (fault.code, fault.source_form()) == ("alias", "")

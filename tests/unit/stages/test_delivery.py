@@ -1,10 +1,11 @@
-"""Delivery and settlement together: no acknowledgement before the outcome's messages have theirs."""
+"""Delivery and settlement together: no acknowledgement before the outcome's messages have one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -98,8 +99,8 @@ class Rig:
             on_refused=lambda *refusal: self.refused.append(refusal),
         )
 
-    def spawn(self, work: object, *, name: str) -> None:
-        self.tasks.append(asyncio.ensure_future(work))  # type: ignore[arg-type]
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
         self.tasks[-1].set_name(name)
 
     async def turn(self) -> None:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from geoweir.settings.models.types import FieldNames, Ordered, Scalar, Section, Text, refusal
 
-__all__ = ["BUILT_STEPS", "COMPARISONS", "Step"]
+__all__ = ["COMPARISONS", "Step"]
 
 COMPARISONS: Final = (
     "equals",
@@ -22,7 +22,6 @@ COMPARISONS: Final = (
     "not_in",
     "exists",
 )
-BUILT_STEPS: Final = ("reproject", "validate", "join", "where", "keep", "drop", "python")
 
 _CALL: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
