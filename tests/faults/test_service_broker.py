@@ -71,22 +71,25 @@ def test_a_broker_that_ends_and_comes_back_costs_no_input_its_outcome(
         Listener(mosquitto) as listener,
         Sender(mosquitto) as sender,
         Geoweir(config, tmp_path) as service,
-        balanced_throughout(service),
     ):
-        sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
-        for times in (1, 2):
-            eventually(lambda: len(listener.heard) > 600 * times)  # noqa: B023 - called here
-            if number == signal.SIGKILL:
-                saved(mosquitto)
-            mosquitto.mosquitto.end(number)
-            mosquitto.mosquitto.start()
+        with balanced_throughout(service):
+            sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
+            for times in (1, 2):
+                eventually(lambda: len(listener.heard) > 600 * times)  # noqa: B023 - called here
+                if number == signal.SIGKILL:
+                    saved(mosquitto)
+                mosquitto.mosquitto.end(number)
+                mosquitto.mosquitto.start()
+                eventually(
+                    lambda: service.metric("geoweir_mqtt_reconnects_total") >= 2 * times  # noqa: B023
+                )
             eventually(
-                lambda: service.metric("geoweir_mqtt_reconnects_total") >= 2 * times  # noqa: B023
+                lambda: len(read(listener.heard, "s").published) == len(ids),
+                60,
+                lambda: (service.account(), service.log()[-3000:]),
             )
-        eventually(lambda: len(read(listener.heard, "s").published) == len(ids), 60)
-        eventually(lambda: service.stream("s")["in_flight"] == 0)
-        seen = read(listener.heard, "s")
-        seen.each_once(ids)
+            eventually(lambda: service.stream("s")["in_flight"] == 0)
+        read(listener.heard, "s").each_once(ids)
         account = service.account()
         assert account["unaccounted"] == 0
         assert account["streams"]["s"]["returned"] > 0

@@ -87,7 +87,7 @@ def _read_layers(settings: Settings) -> tuple[list[str], list[Fault]]:
             broken.append(fault)
             continue
         repaired = f", {layer.repaired} repaired" if layer.repaired else ""
-        read.append(f"layer {spec.name}: {len(layer.ids)} features{repaired}, {spec.path}")
+        read.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
     return read, broken
 
 

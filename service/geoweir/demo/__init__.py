@@ -1,1 +1,0 @@
-"""The demo: a bus fleet, a broker, and the configuration that joins them; nothing else uses it."""
