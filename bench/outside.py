@@ -108,9 +108,7 @@ class Outside:
             on_messages=self._see,
             subscribe=(OUT + "#", "geoweir/rejected/#", "geoweir/reconcile/#"),
         )
-        self._feeder = await connect(
-            job.port, "bench-feeder", on_acknowledged=self._acknowledge
-        )
+        self._feeder = await connect(job.port, "bench-feeder", on_acknowledged=self._acknowledge)
         cpu_s = time.process_time()
         if job.rate is None:
             self._refill()

@@ -58,7 +58,7 @@ class _Position:
 
 
 def prepare(folder: Path, count: int) -> Workload:
-    """Writes ``count`` messages and the expected join to the folder; both begin again at the end."""
+    """Writes ``count`` messages and the expected join to the folder; both repeat at the end."""
     samples = Path(os.environ.get("GEOWEIR_SAMPLES", _BESIDE))
     if (samples / _TRACKS).exists() and (samples / _COUNTIES).exists():
         source, layer, about = _vessels(samples / _TRACKS), samples / _COUNTIES, "AIS, US counties"
@@ -124,7 +124,7 @@ def _buses(data: Path) -> Iterator[_Position]:
 
     fleet = Fleet.load(data, seed=1, started_at=1_760_000_000.0)
     for step in range(10_000):
-        for fix in fleet.fixes(step * _FLEET_STEP_S):
+        for fix in fleet.positions(step * _FLEET_STEP_S):
             properties = {"time": fix.time, "speed": round(fix.speed_ms, 1), "route": fix.route}
             yield _Position(fix.id, round(fix.lon, 6), round(fix.lat, 6), properties)
 

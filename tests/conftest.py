@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.brokers import Broker, open_broker
 
 #: What tests themselves read; everything else of geoweir's would reach the code under test.

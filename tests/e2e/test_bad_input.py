@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from support.eventually import eventually
 from support.outside import point
 from support.running import Running, run_service
@@ -37,9 +38,7 @@ def timed(value: object) -> bytes:
 
 
 def named_crs(name: str) -> bytes:
-    return feature(
-        more=',"crs":' + json.dumps({"type": "name", "properties": {"name": name}})
-    )
+    return feature(more=',"crs":' + json.dumps({"type": "name", "properties": {"name": name}}))
 
 
 def nested(depth: int) -> bytes:
@@ -155,8 +154,10 @@ def test_all_bad_payloads_at_once_between_good_ones_cost_nothing_else(running: R
     good = [(f"in/crowd/good-{n}", point(f"good-{n}")) for n in range(len(cases))]
     running.sender.send([message for pair in zip(good, cases, strict=True) for message in pair])
     eventually(
-        lambda: running.service.stream(STREAM)["rejected"] == before["rejected"] + len(BAD)
-        and running.service.stream(STREAM)["published"] == before["published"] + len(BAD),
+        lambda: (
+            running.service.stream(STREAM)["rejected"] == before["rejected"] + len(BAD)
+            and running.service.stream(STREAM)["published"] == before["published"] + len(BAD)
+        ),
         why=running.service.account,
     )
     for case, (_, reason) in BAD.items():

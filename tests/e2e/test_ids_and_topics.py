@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 import pytest
+
 from support.eventually import eventually
 from support.outside import Heard
 from support.running import Running, run_service

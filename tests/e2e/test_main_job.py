@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.accounting import Seen, read
 from support.brokers import Broker
 from support.outside import Listener, Sender
@@ -119,7 +120,11 @@ def test_each_real_position_gives_the_result_that_shapely_computes_once_and_in_o
 @pytest.mark.parametrize("chunk", [1, 50, 128, 200])
 @pytest.mark.parametrize(
     ("workers", "priorities"),
-    [(1, ["low", "high", "normal"]), (2, ["high", "normal", "low"]), (4, ["normal", "low", "high"])],
+    [
+        (1, ["low", "high", "normal"]),
+        (2, ["high", "normal", "low"]),
+        (4, ["normal", "low", "high"]),
+    ],
 )
 def test_each_of_fifty_thousand_positions_has_exactly_one_right_result(
     broker: Broker, tmp_path: Path, workers: int, chunk: int, priorities: list[str]

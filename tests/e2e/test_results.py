@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyproj import Transformer
+
 from support.brokers import Broker
 from support.eventually import eventually
 from support.mischief import write_mischief
@@ -35,9 +36,7 @@ STREAMS: dict[str, dict[str, Any]] = {
     "strict": {"steps": [{"validate": {}}]},
     "repaired": {"steps": [{"validate": {"repair": "structure"}}]},
     "first": {"steps": [{"join": {"layer": "zones", "attach": ["name"]}}]},
-    "all": {
-        "steps": [{"join": {"layer": "zones", "attach": ["name", "id"], "match": "all"}}]
-    },
+    "all": {"steps": [{"join": {"layer": "zones", "attach": ["name", "id"], "match": "all"}}]},
     "crossing": {
         "steps": [{"join": {"layer": "zones", "predicate": "intersects", "match": "all"}}]
     },
@@ -48,7 +47,7 @@ STREAMS: dict[str, dict[str, Any]] = {
             {"keep": ["speed", "name"]},
         ]
     },
-    "shorter": {"steps": [{"drop": ["secret"]}]},
+    "shorter": {"steps": [{"drop": ["hidden"]}]},
     "user": {"steps": [{"python": "mischief:obey"}]},
     "fresh": {"retained": "ignore"},
     "stale": {"retained": "accept"},
@@ -92,14 +91,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def give(running: Running, stream: str, ident: str, **feature: Any) -> dict[str, Any]:
-    return running.give(
-        f"in/{stream}/x", point(ident, **feature), f"geoweir/{stream}/{ident}"
-    )
+    return running.give(f"in/{stream}/x", point(ident, **feature), f"geoweir/{stream}/{ident}")
 
 
-def give_geometry(
-    running: Running, stream: str, ident: str, geometry: object
-) -> dict[str, Any]:
+def give_geometry(running: Running, stream: str, ident: str, geometry: object) -> dict[str, Any]:
     document = {"type": "Feature", "id": ident, "geometry": geometry, "properties": {}}
     topic = f"geoweir/{stream}/{ident}"
     return running.give(f"in/{stream}/x", json.dumps(document).encode(), topic)
@@ -115,7 +110,7 @@ def test_a_result_is_the_input_with_a_member_that_says_what_became_of_it(
         "nested": {"a": [1, None, True, {"b": 0.1}]},
         "time": int(time.time()),
     }
-    running.sender.send([("in/plain/x", point("whole", 1.25, -2.5, **properties))])
+    running.sender.send([("in/plain/x", point("whole", 1.25, -2.5, also=properties))])
     message = running.result("geoweir/plain/whole")
     body = message.body
     assert body["type"] == "Feature"
@@ -161,9 +156,7 @@ def test_a_collection_is_one_input_of_many_results(running: Running) -> None:
     bodies = [running.result(f"geoweir/plain/member-{n}").body for n in range(5)]
     assert [body["geometry"]["coordinates"] for body in bodies] == [[n, n] for n in range(5)]
     assert len({body["geoweir"]["key"] for body in bodies}) == 5
-    eventually(
-        lambda: running.service.stream("plain")["published"] == before["published"] + 1
-    )
+    eventually(lambda: running.service.stream("plain")["published"] == before["published"] + 1)
     assert running.service.stream("plain")["received"] == before["received"] + 1
 
 
@@ -238,7 +231,7 @@ def test_where_filters_and_keep_leaves_only_what_it_names(running: Running) -> N
 
 
 def test_drop_leaves_out_what_it_names(running: Running) -> None:
-    result = give(running, "shorter", "s", secret="x", open=1)
+    result = give(running, "shorter", "s", hidden="x", open=1)
     assert result["properties"] == {"open": 1}
 
 
@@ -315,8 +308,10 @@ def test_a_polygon_that_reaches_into_the_box_is_never_dropped(running: Running) 
     }
     running.sender.send([("in/boxed/x", json.dumps(document).encode())])
     eventually(
-        lambda: running.service.stream("boxed")["received"] == before["received"] + 1
-        and not running.service.stream("boxed")["in_flight"]
+        lambda: (
+            running.service.stream("boxed")["received"] == before["received"] + 1
+            and not running.service.stream("boxed")["in_flight"]
+        )
     )
 
 
@@ -338,9 +333,7 @@ def test_an_interval_is_kept_for_each_id(running: Running) -> None:
 
 def test_json_is_read_by_field_paths_and_topic_levels(running: Running) -> None:
     document = {"pos": {"lon": 145.5, "lat": -16.5, "alt": 3}, "at": {"sent": "2025-01-01T00:00Z"}}
-    result = running.give(
-        "in/fields/bus-9", json.dumps(document).encode(), "geoweir/fields/bus-9"
-    )
+    result = running.give("in/fields/bus-9", json.dumps(document).encode(), "geoweir/fields/bus-9")
     assert result["id"] == "bus-9"
     assert result["geometry"] == {"type": "Point", "coordinates": [145.5, -16.5, 3]}
     assert result["properties"] == document
@@ -366,10 +359,7 @@ def test_a_batch_is_a_collection_of_every_result(running: Running) -> None:
     eventually(lambda: running.service.stream("batch")["published"] == 50)
     bodies = [message.body for message in running.listener.wait(1, "geoweir/batch/all")]
     eventually(
-        lambda: sum(
-            len(m.body["features"]) for m in running.listener.on("geoweir/batch/all")
-        )
-        == 50
+        lambda: sum(len(m.body["features"]) for m in running.listener.on("geoweir/batch/all")) == 50
     )
     assert all(body["type"] == "FeatureCollection" for body in bodies)
     ids = [
@@ -387,9 +377,7 @@ def test_a_retained_result_waits_for_consumers_who_come_later(running: Running) 
     assert message.retain is True
 
 
-def test_retained_inputs_count_or_are_ignored_as_configured(
-    broker: Broker, tmp_path: Path
-) -> None:
+def test_retained_inputs_count_or_are_ignored_as_configured(broker: Broker, tmp_path: Path) -> None:
     streams = {name: {"subscribe": f"in/{name}/#", **STREAMS[name]} for name in ("fresh", "stale")}
     config = {
         "mqtt": {"url": broker.url, "protocol": broker.protocol},
@@ -397,9 +385,7 @@ def test_retained_inputs_count_or_are_ignored_as_configured(
         "pool": {"workers": 1},
     }
     with Listener(broker) as listener, Sender(broker) as sender:
-        sender.send(
-            [(f"in/{name}/x", point(f"old-{name}")) for name in streams], retain=True
-        )
+        sender.send([(f"in/{name}/x", point(f"old-{name}")) for name in streams], retain=True)
         with Geoweir(config, tmp_path) as service:
             sender.send([(f"in/{name}/x", point(f"new-{name}")) for name in streams])
             account = service.wait_settled(4)

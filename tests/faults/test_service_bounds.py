@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.accounting import read
 from support.brokers import Broker
 from support.eventually import eventually, nothing_for
@@ -70,7 +71,7 @@ def test_the_receive_window_holds_while_outcomes_come_out_of_order(
         Geoweir(config, tmp_path) as service,
     ):
         sender.send(
-            (f"in/{n}", point(ident, **({"do": "sleep", "value": 0.02} if n % 20 == 0 else {})))
+            (f"in/{n}", point(ident, also={"do": "sleep", "value": 0.02} if n % 20 == 0 else {}))
             for n, ident in enumerate(ids)
         )
         held: list[float] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.accounting import check_account, read
 from support.brokers import Broker, needs_mosquitto, open_mosquitto
 from support.eventually import eventually
@@ -136,9 +137,7 @@ def test_refusals_that_cut_the_connection_each_time_cost_no_other_input_anything
 
 
 @contextmanager
-def refusing(
-    folder: Path, topic: str, *, most: int
-) -> Iterator[tuple[Geoweir, Listener, Sender]]:
+def refusing(folder: Path, topic: str, *, most: int) -> Iterator[tuple[Geoweir, Listener, Sender]]:
     """A service at a broker that refuses publishes to a topic."""
     needs_mosquitto()
     write_mischief(folder)

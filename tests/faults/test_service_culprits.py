@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.accounting import check_account, read
 from support.brokers import Broker
 from support.eventually import eventually
@@ -45,7 +46,7 @@ def test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_and_the_service_goe
         sender.send(
             itertools.chain.from_iterable(
                 (
-                    (f"in/{n}", point(ident, **({"do": do} if n in places else {}))),
+                    (f"in/{n}", point(ident, also={"do": do} if n in places else {})),
                     (f"calm/{n}", point(ident)),
                 )
                 for n, ident in enumerate(ids)
@@ -83,7 +84,7 @@ def test_a_chunk_of_a_culprit_is_dropped_whole_and_by_all_its_ids_where_configur
         Geoweir(config, tmp_path) as service,
     ):
         sender.send(
-            (f"in/{n}", point(ident, **({"do": "kill"} if n == 300 else {})))
+            (f"in/{n}", point(ident, also={"do": "kill"} if n == 300 else {}))
             for n, ident in enumerate(ids)
         )
         account = service.wait_settled(600)
@@ -135,8 +136,7 @@ def test_a_slow_stream_is_nobodys_fault(broker: Broker, tmp_path: Path) -> None:
         sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids[:100]))
         service.wait_settled(100)
         sender.send(
-            (f"in/{n}", point(ident, do="sleep", value=0.01))
-            for n, ident in enumerate(ids[100:])
+            (f"in/{n}", point(ident, do="sleep", value=0.01)) for n, ident in enumerate(ids[100:])
         )
         account = service.wait_settled(200)
         listener.wait(200, "geoweir/s/")
@@ -157,8 +157,14 @@ def test_the_workers_of_a_killed_service_leave_with_it(broker: Broker, tmp_path:
         assert len(below) >= 3
         service.kill()
         eventually(
-            lambda: not [pid for pid in below if (Path("/proc") / str(pid) / "statm").exists()
-                         and (Path("/proc") / str(pid) / "statm").read_text().split()[0] != "0"],
+            lambda: (
+                not [
+                    pid
+                    for pid in below
+                    if (Path("/proc") / str(pid) / "statm").exists()
+                    and (Path("/proc") / str(pid) / "statm").read_text().split()[0] != "0"
+                ]
+            ),
             10,
             lambda: below,
         )

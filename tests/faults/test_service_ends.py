@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.accounting import read
 from support.brokers import Broker, needs_mosquitto
 from support.eventually import eventually
@@ -100,7 +101,7 @@ def test_an_orderly_end_does_not_wait_for_a_chunk_that_hangs(
     ):
         # Enough is observed first for the deadline of the first pass to be known: 60 s at most.
         sender.send(
-            (f"in/{n}", point(ident, **({"do": "hang"} if n == 500 else {})))
+            (f"in/{n}", point(ident, also={"do": "hang"} if n == 500 else {}))
             for n, ident in enumerate(ids)
         )
         eventually(lambda: service.metric("geoweir_workers", state="busy") >= 1)

@@ -68,6 +68,8 @@ def read(
     """Sorts a consumer's messages of one stream into outcomes.
 
     Args:
+        heard: what the consumer heard.
+        stream: the stream's name.
         name: which input a result belongs to; rejected and reconciled ones are known by id.
     """
     seen = Seen()

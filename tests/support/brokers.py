@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support.mosquitto import BINARY, Mosquitto, mosquitto
 
 from geoweir.demo.broker import EmbeddedBroker, embedded_broker
+from support.mosquitto import BINARY, Mosquitto, mosquitto
 
 __all__ = ["Broker", "broker_kind", "needs_mosquitto", "open_broker", "open_mosquitto"]
 
@@ -129,7 +129,7 @@ def _container(folder: Path) -> Iterator[tuple[str, int]]:
     if not image:
         pytest.skip("GEOWEIR_MOSQUITTO_IMAGE names no image")
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-    from docker.errors import DockerException
+    from docker.errors import DockerException  # type: ignore[import-not-found, unused-ignore]
     from testcontainers.core.container import DockerContainer
 
     conf = folder / "mosquitto.conf"

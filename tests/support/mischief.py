@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["write_mischief"]
 
-_MODULE = '''\
+_MODULE = """\
 import ctypes, os, signal, time
 import shapely
 
@@ -52,7 +52,7 @@ def slow(chunk):
 
 def slow_chunks(chunk):
     time.sleep(0.02)
-'''
+"""
 
 
 def write_mischief(folder: Path) -> None:

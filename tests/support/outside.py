@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+
 from support.brokers import Broker
 from support.eventually import eventually
 
@@ -39,14 +40,21 @@ class Heard:
         return found
 
 
-def point(ident: object, x: float = 145.7, y: float = -16.9, **properties: Any) -> bytes:
-    """A GeoJSON Feature at a place."""
+def point(
+    ident: object,
+    x: float = 145.7,
+    y: float = -16.9,
+    *,
+    also: Mapping[str, object] | None = None,
+    **properties: object,
+) -> bytes:
+    """A GeoJSON Feature at a place; ``also``: more properties."""
     return json.dumps(
         {
             "type": "Feature",
             "id": ident,
             "geometry": {"type": "Point", "coordinates": [x, y]},
-            "properties": properties,
+            "properties": {**properties, **(also or {})},
         }
     ).encode()
 
@@ -74,7 +82,7 @@ class _Client:
 
     def open(self) -> None:
         if self.is_v5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = _SESSION_S
             self.client.connect(*self._where, clean_start=False, properties=properties)
         else:
@@ -146,7 +154,7 @@ class Listener(_Client):
         self.heard.append(
             Heard(
                 message.topic,
-                message.payload,
+                bytes(message.payload),
                 message.retain,
                 tuple(getattr(properties, "UserProperty", None) or ()),
                 getattr(properties, "ContentType", None),
@@ -206,7 +214,7 @@ class Sender(_Client):
 
 
 def _user_properties(headers: Sequence[tuple[str, str]]) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.UserProperty = list(headers)
     return properties
 

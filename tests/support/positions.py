@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import shapely
-from support.samples import SAMPLES
 
 from geoweir.demo.config import DATA_DIR
+from support.samples import SAMPLES
 
 __all__ = ["Place", "World", "world"]
 

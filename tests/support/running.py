@@ -28,11 +28,13 @@ class Running:
 
     def result(self, topic: str, seconds: float = 30) -> Heard:
         """The first message on a topic."""
-        return eventually(
+        found = eventually(
             lambda: next((m for m in list(self.listener.heard) if m.topic == topic), None),
             seconds,
             lambda: (topic, self.listener.heard[-5:], self.service.log()[-2000:]),
-        )  # type: ignore[return-value] - eventually gives what is true
+        )
+        assert found is not None
+        return found
 
     def give(self, topic: str, payload: bytes, answer: str) -> dict[str, Any]:
         """Publishes an input, and waits for what comes on a topic that nothing else comes on."""

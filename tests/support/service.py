@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
+
 from support.eventually import eventually
 
 __all__ = ["Geoweir", "clean_environment", "command", "descendants", "private_bytes"]

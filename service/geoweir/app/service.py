@@ -93,6 +93,7 @@ class Service:
             events=self._reporting,
         )
         self._tasks: asyncio.TaskGroup | None = None
+        self._spawned: set[asyncio.Task[None]] = set()
         self._weir = Weir(
             Backlog(
                 {stream.name: stream.priority for stream in settings.streams},
@@ -241,6 +242,9 @@ class Service:
             for task in keepers:
                 task.cancel()
             await self._leave(connections)
+            # Whoever still waits for an answer of the broker waits in vain: its inputs come again.
+            for task in self._spawned:
+                task.cancel()
 
     async def _announce(self, on_ready: Callable[[str], None], url: str) -> None:
         while not self._reporting.is_linked():
@@ -349,7 +353,10 @@ class Service:
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:
             raise GeoweirError("the service does not run")
-        return self._tasks.create_task(work, name=name)
+        task = self._tasks.create_task(work, name=name)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        return task
 
     def _parcels(self) -> Iterator[Parcel]:
         return chain(

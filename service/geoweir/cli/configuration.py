@@ -33,7 +33,7 @@ def load_or_explain(path: str) -> Settings:
     if loaded.settings is not None and not errors:
         return loaded.settings
     summary = f"{path}: {len(errors)} error{'s' if len(errors) != 1 else ''}. Nothing was started."
-    if errors and all(fault.code in _OF_THE_MACHINE for fault in errors):
+    if errors and all(fault.path and fault.code in _OF_THE_MACHINE for fault in errors):
         raise ConfigurationError(summary)
     raise UsageError(summary)
 

@@ -156,16 +156,18 @@ def _text_literal(text: str) -> bytes:
 
 def _text_of(literal: bytes | None) -> str | None:
     """The text of an id's JSON literal, None where it can't be an id."""
-    if not literal or len(literal) > LONGEST_ID:
+    if not literal:
         return None
     if literal[0] in b"-0123456789":
-        return literal.decode()
+        return literal.decode() if len(literal) <= LONGEST_ID else None
     if literal[0] != ord('"'):
         return None
     try:
-        return str(orjson.loads(literal)) or None
+        text = str(orjson.loads(literal))
     except orjson.JSONDecodeError:
         return None
+    # Escapes make a literal up to six times as long as its text.
+    return text if 0 < len(text.encode()) <= LONGEST_ID else None
 
 
 def _member(value: bytes, name: str) -> msgspec.Raw | None:

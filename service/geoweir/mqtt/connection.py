@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,7 +40,7 @@ __all__ = ["AuthenticationError", "Connection", "Listener", "Protocols", "dial"]
 #: The largest packet that we accept at all; what is larger, the broker must not send (MQTT 5).
 MAXIMUM_PACKET: Final = 16 * 1024 * 1024
 #: How long one wake-up reads before other callbacks have their turn, in seconds.
-_READING_S: Final = 0.002
+_READING_S: Final = 0.001
 _V5_UNSUPPORTED: Final = 0x84
 _NOT_AUTHORIZED: Final = frozenset({0x86, 0x87, 0x8C})
 
@@ -390,7 +391,7 @@ def _is_version_fault(error: aiomqtt.MqttError) -> bool:
 
 
 def _plain(error: aiomqtt.MqttError) -> str:
-    text = str(error).removeprefix("[Errno ").strip()
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
     if "Operation timed out" in text:
         return "it did not answer in time"
     return text

@@ -228,7 +228,7 @@ def test_t11_ordinates_out_of_reach_are_rejected_in_every_kind(ordinate: str) ->
 def test_t11_degrees_are_bounded_by_the_sphere_and_metres_are_not(
     position: list[float],
     crs: str,
-    accepted: bool,  # noqa: FBT001
+    accepted: bool,
 ) -> None:
     decoded = decode(feature({"type": "Point", "coordinates": position}), spec=stream(crs=crs))
 
@@ -292,7 +292,7 @@ def test_a_collection_of_too_many_features_is_rejected() -> None:
 def test_a_crs_member_is_accepted_only_where_it_names_the_streams_own(
     name: object,
     crs: str,
-    accepted: bool,  # noqa: FBT001
+    accepted: bool,
 ) -> None:
     member = {"type": "name", "properties": {"name": name}}
     plain = orjson.loads(GOOD)

@@ -74,7 +74,7 @@ def test_what_can_be_no_id_is_rejected(literal: bytes) -> None:
 @pytest.mark.parametrize(("length", "accepted"), [(65_535, True), (65_536, False)])
 def test_an_id_may_have_as_many_bytes_as_mqtt_allows(
     length: int,
-    accepted: bool,  # noqa: FBT001
+    accepted: bool,
 ) -> None:
     decoded = decode(with_id(b'"' + b"x" * length + b'"'))
 

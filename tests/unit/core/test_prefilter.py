@@ -145,7 +145,7 @@ def test_inputs_that_come_again_after_a_reopened_lane_go_on() -> None:
 )
 def test_a_box_of_vertices_is_outside_only_when_it_surely_misses(
     box: tuple[float, float, float, float],
-    outside: bool,  # noqa: FBT001
+    outside: bool,
 ) -> None:
     assert Prefilter(PACIFIC, 9).box_outside(*box) is outside
     assert Prefilter(PrefilterSpec(), 9).box_outside(*box) is False
