@@ -25,7 +25,8 @@ MAX_DEPTH: Final = 32  # collections within each other
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LONGEST_QUOTE: Final = 60  # characters of a value in a message
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Not libyaml: what it refuses, and where, differs from version to version.
+_LOADER: Final = yaml.SafeLoader
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_a_quotation_shows_the_variable_and_not_its_value() -> None:
         ("a: b: c\n", (1, 5, "yaml-syntax")),
         ("a: [1\nb: 2\n", (2, 2, "yaml-syntax")),
         ('a: "x\n', (1, 4, "yaml-syntax")),
-        ('a: "\\q"\n', (1, 5, "yaml-syntax")),
+        ('a: "\\q"\n', (1, 6, "yaml-syntax")),
         ("a: 1\nb: \x01\n", (2, 4, "yaml-syntax")),
         ("a: @x\n", (1, 4, "yaml-syntax")),
         ("", (1, 1, "empty-file")),
