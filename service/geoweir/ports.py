@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
 
 __all__ = ["Inlet", "Outgoing", "Outlet", "Refusal"]
@@ -54,9 +56,11 @@ class Inlet(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One message for an outlet."""
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One message for an outlet; a struct, because there is one for every result.
+
+    ``key`` is the name that is the same whenever the message is sent again.
+    """
 
     topic: str
     payload: bytes
@@ -64,6 +68,7 @@ class Outgoing:
     retain: bool = False
     content_type: str | None = None
     headers: Headers = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

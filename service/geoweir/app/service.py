@@ -23,8 +23,8 @@ from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.errors import BrokerError, GeoweirError
-from geoweir.mqtt.connection import AuthenticationError
 from geoweir.mqtt.inlet import MqttInlet
+from geoweir.mqtt.link import AuthenticationError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool

@@ -11,31 +11,21 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
-import aiomqtt
-from paho.mqtt.client import MQTTMessage
-
 from geoweir.core.backoff import Backoff
-from geoweir.core.lane import DURABLE, REPEATED, RETAINED, Batch, Headers, LaneClosed, LaneOpened
+from geoweir.core.lane import Batch, LaneClosed, LaneOpened
 from geoweir.errors import BrokerError
-from geoweir.mqtt.connection import (
-    AuthenticationError,
-    Connection,
-    Protocols,
-    dial,
-    subscription,
-)
+from geoweir.mqtt.dial import Protocols, dial
+from geoweir.mqtt.link import PACKET_ID_MAXIMUM, Arrivals, Greeting, Link, LinkOptions
 from geoweir.mqtt.options import BrokerOptions, OnLink
+from geoweir.ports import Refusal
 
 __all__ = ["MqttInlet"]
 
-#: Inputs read and not yet taken; one read more than this may wait.
+#: Inputs read and not yet taken, at most.
 _PENDING: Final = 512
-_REFUSED: Final = 0x80
-_USER_PROPERTIES: Final = 32
-_USER_PROPERTY_BYTES: Final = 4096
 
 
 class MqttInlet:
@@ -74,14 +64,15 @@ class MqttInlet:
         self._on_paused = on_paused
         self._session_expiry_s = session_expiry_s
         self._protocols = Protocols(options.protocol)
-        self._connection: Connection | None = None
+        self._connection: Link | None = None
         self._epoch = 0
         self._next = 0  # the next input's position
-        self._unsettled: deque[tuple[int, int, int]] = deque()  # (position, packet id or 0, bytes)
+        self._mids: deque[int] = deque()  # of every unsettled input, 0 where none is owed
+        self._sizes: deque[int] = deque()  # their payloads' bytes
         self._unsettled_bytes = 0
-        self._settled_apart: set[int] = set()
         self._events: deque[Batch | LaneOpened | LaneClosed] = deque()
-        self._open: _OpenBatch | None = None
+        self._open: Arrivals | None = None  # a batch that still grows
+        self._opened_at = 0.0
         self._pending = 0
         self._wake = asyncio.Event()
         self._is_paused_by_consumer = False
@@ -91,7 +82,7 @@ class MqttInlet:
 
     def __repr__(self) -> str:
         state = "connected" if self._connection else "away"
-        return f"<MqttInlet {self._lane} {state} unsettled={len(self._unsettled)}>"
+        return f"<MqttInlet {self._lane} {state} unsettled={len(self._mids)}>"
 
     # The port.
 
@@ -115,27 +106,27 @@ class MqttInlet:
         """Acknowledges every input up to ``position``."""
         if lane != self._lane or epoch != self._epoch:
             return
-        unsettled, connection = self._unsettled, self._connection
-        while unsettled and unsettled[0][0] <= position:
-            at, mid, size = unsettled.popleft()
-            self._unsettled_bytes -= size
-            if at in self._settled_apart:
-                self._settled_apart.discard(at)
-            elif mid and connection is not None:
-                connection.acknowledge(mid)
+        count = position + 1 - self._first_unsettled()
+        if count <= 0:
+            return
+        mids, sizes = self._mids, self._sizes
+        owed = [mid for _ in range(count) if (mid := mids.popleft())]
+        self._unsettled_bytes -= sum([sizes.popleft() for _ in range(count)])
+        if owed and self._connection is not None:
+            self._connection.acknowledge(owed)
         self._adjust_reading()
 
     def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
         """Acknowledges single inputs, for brokers that forgive disorder."""
         if lane != self._lane or epoch != self._epoch or self._connection is None:
             return
-        base = self._unsettled[0][0] if self._unsettled else self._next
-        for position in positions:
-            if position >= base and position not in self._settled_apart:
-                mid = self._unsettled[position - base][1]
-                self._settled_apart.add(position)
-                if mid:
-                    self._connection.acknowledge(mid)
+        first = self._first_unsettled()
+        places = [position - first for position in positions if position >= first]
+        owed = [self._mids[place] for place in places if self._mids[place]]
+        for place in places:
+            self._mids[place] = 0  # ``settle`` counts it and owes it nothing more
+        if owed:
+            self._connection.acknowledge(owed)
 
     def pause(self) -> None:
         """Stops reading from the broker."""
@@ -169,8 +160,6 @@ class MqttInlet:
             try:
                 await self._live()
                 backoff.reset()
-            except AuthenticationError as error:
-                why = str(error)
             except BrokerError as error:
                 why = str(error)
             finally:
@@ -182,21 +171,21 @@ class MqttInlet:
                 await self._pause_before_retry(backoff)
 
     async def _live(self) -> None:
-        async with dial(
-            self._options,
-            self._protocols,
-            _Reader(self),
+        expiry_s = self._session_expiry_s
+        link = LinkOptions(
             client_id=self._client_id,
-            receive_maximum=min(self._window, 65535),
-            session_expiry_s=self._session_expiry_s,
-        ) as connection:
+            session_expiry_s=self._options.session_expiry_s if expiry_s is None else expiry_s,
+            receive_maximum=min(self._window, PACKET_ID_MAXIMUM),
+        )
+        async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._adjust_reading()
-            await self._subscribe(connection)
+            for topic_filter in self._filters:
+                await connection.subscribe(topic_filter, self._qos)
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             await self._until_finished(connection)
 
-    async def _until_finished(self, connection: Connection) -> None:
+    async def _until_finished(self, connection: Link) -> None:
         lost = asyncio.ensure_future(connection.lost())
         finish = asyncio.ensure_future(self._finish.wait())
         try:
@@ -207,21 +196,6 @@ class MqttInlet:
             for task in (lost, finish):
                 task.cancel()
             await asyncio.gather(lost, finish, return_exceptions=True)
-
-    async def _subscribe(self, connection: Connection) -> None:
-        for topic_filter in self._filters:
-            try:
-                codes = await connection.subscribe(
-                    topic_filter, **subscription(self._qos, self._protocols)
-                )
-            except (aiomqtt.MqttError, ValueError) as error:
-                raise BrokerError(f'subscribe "{topic_filter}": {error}') from None
-            for code in codes:
-                if (code if isinstance(code, int) else code.value) >= _REFUSED:
-                    raise BrokerError(
-                        f'broker {self._options.name} refused the subscription "{topic_filter}" '
-                        f"({code}). Allow it in the broker's access list."
-                    )
 
     async def _pause_before_retry(self, backoff: Backoff) -> None:
         try:
@@ -235,8 +209,8 @@ class MqttInlet:
         if self._next or self._epoch:
             self._seal()
             self._events.append(LaneClosed(self._lane, self._epoch, why))
-        self._unsettled.clear()
-        self._settled_apart.clear()
+        self._mids.clear()
+        self._sizes.clear()
         self._unsettled_bytes = 0
         self._report_paused(paused=False)
         self._on_link(up=False, why=why)
@@ -244,32 +218,60 @@ class MqttInlet:
 
     # What the connection tells.
 
-    def opened(self, *, session_present: bool) -> None:
+    def connected(self, greeting: Greeting) -> None:
         """A new epoch begins."""
         self._epoch += 1
         self._next = 0
-        self._events.append(LaneOpened(self._lane, self._epoch, session_present))
+        self._events.append(LaneOpened(self._lane, self._epoch, greeting.session_present))
         self._wake.set()
 
-    def took(self, message: MQTTMessage) -> None:
-        """An input was read."""
-        payload = bytes(message.payload)
-        mid = message.mid if message.qos else 0
-        position = self._next
-        self._next += 1
-        self._unsettled.append((position, mid, len(payload)))
-        self._unsettled_bytes += len(payload)
+    def room(self) -> tuple[int, int]:
+        """What may still be read before a bound is reached."""
+        return (
+            min(self._window - len(self._mids), _PENDING - self._pending),
+            self._window_bytes - self._unsettled_bytes,
+        )
+
+    def arrived(self, arrivals: Arrivals) -> None:
+        """Inputs were read."""
+        self._next += len(arrivals)
+        self._mids.extend(arrivals.mids)
+        self._sizes.extend(map(len, arrivals.payloads))
+        self._unsettled_bytes += arrivals.size
+        self._pending += len(arrivals)
         if self._open is None:
-            self._open = _OpenBatch(position)
-        self._open.add(message, payload)
-        self._pending += 1
+            self._open, self._opened_at = arrivals, time.time()
+        else:
+            self._open.extend(arrivals)
         self._wake.set()
         self._adjust_reading()
 
+    def acknowledged(self, mids: Sequence[int], refused: Mapping[int, Refusal]) -> None:
+        """Nothing is published here."""
+
+    def writable(self) -> None:
+        """Acknowledgements are never held back: the window bounds them."""
+
+    def _first_unsettled(self) -> int:
+        return self._next - len(self._mids)
+
     def _seal(self) -> None:
-        if self._open is not None:
-            self._events.append(self._open.seal(self._lane, self._epoch))
-            self._open = None
+        ready = self._open
+        if ready is None:
+            return
+        self._open = None
+        self._events.append(
+            Batch(
+                lane=self._lane,
+                epoch=self._epoch,
+                first=self._next - len(ready),
+                payloads=ready.payloads,
+                addresses=ready.addresses,
+                headers=ready.headers,
+                flags=bytes(ready.flags),
+                received=self._opened_at,
+            )
+        )
 
     # Back-pressure.
 
@@ -288,7 +290,7 @@ class MqttInlet:
 
     def _is_full(self, share: float) -> bool:
         return (
-            len(self._unsettled) >= max(1, self._window * share)
+            len(self._mids) >= max(1, self._window * share)
             or self._unsettled_bytes >= self._window_bytes * share
             or self._pending >= _PENDING * share
         )
@@ -297,68 +299,3 @@ class MqttInlet:
         if paused != self._was_paused:
             self._was_paused = paused
             self._on_paused(paused)
-
-
-class _Reader:
-    """The listener of a live connection."""
-
-    def __init__(self, inlet: MqttInlet) -> None:
-        self._inlet = inlet
-
-    def connected(self, *, session_present: bool, receive_maximum: int, packet_limit: int) -> None:
-        del receive_maximum, packet_limit  # they bound what we publish, and this lane doesn't
-        self._inlet.opened(session_present=session_present)
-
-    def message(self, message: MQTTMessage) -> None:
-        self._inlet.took(message)
-
-    def acknowledged(self, mid: int, code: int, text: str) -> None:
-        """Nothing is published here."""
-
-
-class _OpenBatch:
-    """The columns of a batch that still grows."""
-
-    __slots__ = ("addresses", "first", "flags", "headers", "payloads")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.payloads: list[bytes] = []
-        self.addresses: list[str] = []
-        self.headers: list[Headers] = []
-        self.flags = bytearray()
-
-    def add(self, message: MQTTMessage, payload: bytes) -> None:
-        self.payloads.append(payload)
-        self.addresses.append(message.topic)
-        self.headers.append(_headers(message))
-        self.flags.append(
-            (DURABLE if message.qos else 0)
-            | (REPEATED if message.dup else 0)
-            | (RETAINED if message.retain else 0)
-        )
-
-    def seal(self, lane: str, epoch: int) -> Batch:
-        return Batch(
-            lane,
-            epoch,
-            self.first,
-            self.payloads,
-            self.addresses,
-            self.headers,
-            bytes(self.flags),
-            time.time(),
-        )
-
-
-def _headers(message: MQTTMessage) -> Headers:
-    properties = getattr(message.properties, "UserProperty", None)
-    if not properties:
-        return ()
-    kept, size = [], 0
-    for name, value in properties[:_USER_PROPERTIES]:
-        size += len(name) + len(value)
-        if size > _USER_PROPERTY_BYTES:
-            break
-        kept.append((name, value))
-    return tuple(kept)

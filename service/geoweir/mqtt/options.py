@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["BrokerOptions", "OnLink", "TlsFiles"]
+from geoweir.errors import BrokerError
+
+__all__ = ["BrokerOptions", "OnLink", "TlsFiles", "tls_context"]
 
 
 class OnLink(Protocol):
@@ -53,3 +56,17 @@ class BrokerOptions:
     def name(self) -> str:
         """The broker for people: ``host:port``."""
         return f"{self.host}:{self.port}"
+
+
+async def tls_context(options: BrokerOptions) -> ssl.SSLContext | None:
+    """The TLS context of a new connection, read anew so that rotated certificates count.
+
+    Raises:
+        BrokerError: a file can't be used.
+    """
+    if options.tls is None:
+        return None
+    try:
+        return await asyncio.to_thread(options.tls.context)
+    except OSError as error:
+        raise BrokerError(f"TLS files for broker {options.name}: {error}") from None

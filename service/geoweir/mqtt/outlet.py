@@ -10,27 +10,28 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Final
-
-import aiomqtt
-from paho.mqtt.client import MQTTMessage
 
 from geoweir.core.backoff import Backoff
 from geoweir.errors import BrokerError
-from geoweir.mqtt.connection import Connection, Protocols, dial
+from geoweir.mqtt.dial import Protocols, dial
+from geoweir.mqtt.link import (
+    PACKET_ID_MAXIMUM,
+    REFUSED,
+    Arrivals,
+    Greeting,
+    Link,
+    LinkOptions,
+)
 from geoweir.mqtt.options import BrokerOptions, OnLink
-from geoweir.mqtt.properties import PublishProperties
 from geoweir.ports import Outgoing, Refusal
 
 __all__ = ["MqttOutlet"]
 
-_REFUSED: Final = 0x80
-_PACKET_TOO_LARGE: Final = 0x95
-_TOPIC_INVALID: Final = 0x90
-#: Room for the fixed header, lengths and properties of a PUBLISH beside topic and payload.
-_PACKET_OVERHEAD: Final = 64
+#: Messages in one write.
+_POST: Final = 256
 #: After so many cuts in a row without one answer, messages go one at a time …
 _CUTS_BEFORE_ONE_BY_ONE: Final = 2
 #: … and one that was alone under way at so many cuts is refused as their cause.
@@ -56,13 +57,8 @@ class _Answers:
             self.future.set_result(self.refusals)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    message: Outgoing
-    answers: _Answers
-    index: int
-    sent_at: float = 0.0
-    cuts: int = 0
+#: A message, where its answer goes, and its place there.
+_Waiting = tuple[Outgoing, _Answers, int]
 
 
 class MqttOutlet:
@@ -78,7 +74,7 @@ class MqttOutlet:
         *,
         client_id: str,
         options: BrokerOptions,
-        window: int = 200,
+        window: int = 1000,
         greeting: Callable[[], Outgoing] | None = None,
         will: Outgoing | None = None,
         on_link: OnLink,
@@ -90,13 +86,14 @@ class MqttOutlet:
         self._will = will
         self._on_link = on_link
         self._protocols = Protocols(options.protocol)
-        self._connection: Connection | None = None
-        self._receive_maximum = 65535
-        self._packet_limit = 268_435_455
+        self._connection: Link | None = None
+        self._receive_maximum = PACKET_ID_MAXIMUM
         self._queue: deque[_Waiting] = deque()
         self._under_way: dict[int, _Waiting] = {}
         self._queued_bytes = 0
         self._cuts = 0
+        self._sent_at = 0.0  # of the latest post
+        self._suspect: tuple[Outgoing, int] | None = None  # alone under way at so many cuts
         self._answered_on_connection = 0
         self._finish = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -124,9 +121,8 @@ class MqttOutlet:
             future.set_result([])
             return future
         answers = _Answers(len(messages), future)
-        for index, message in enumerate(messages):
-            self._queue.append(_Waiting(message, answers, index))
-            self._queued_bytes += len(message.payload)
+        self._queue.extend([(message, answers, i) for i, message in enumerate(messages)])
+        self._queued_bytes += sum([len(message.payload) for message in messages])
         self._pump()
         return future
 
@@ -144,13 +140,8 @@ class MqttOutlet:
 
     async def connect_once(self) -> None:
         """Tries to reach the broker and leaves again; BrokerError with one clear line."""
-        async with dial(
-            self._options,
-            self._protocols,
-            _Knock(),
-            client_id=f"{self._client_id}-check",
-            session_expiry_s=0,
-        ):
+        link = LinkOptions(client_id=f"{self._client_id}-check", session_expiry_s=0)
+        async with dial(self._options, self._protocols, link, _Knock()):
             pass
 
     async def run(self) -> None:
@@ -173,21 +164,15 @@ class MqttOutlet:
 
     async def _live(self) -> None:
         self._answered_on_connection = 0
-        async with dial(
-            self._options,
-            self._protocols,
-            self,
-            client_id=self._client_id,
-            session_expiry_s=0,
-            will=_will(self._will),
-        ) as connection:
+        link = LinkOptions(client_id=self._client_id, session_expiry_s=0, will=self._will)
+        async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._greet()
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             self._pump()
             await self._until_finished(connection)
 
-    async def _until_finished(self, connection: Connection) -> None:
+    async def _until_finished(self, connection: Link) -> None:
         lost = asyncio.ensure_future(connection.lost())
         finish = asyncio.ensure_future(self._finish.wait())
         try:
@@ -210,7 +195,7 @@ class MqttOutlet:
         if self._greeting is not None:
             greeting = self._greeting()
             future = asyncio.get_running_loop().create_future()
-            self._queue.appendleft(_Waiting(greeting, _Answers(1, future), 0))
+            self._queue.appendleft((greeting, _Answers(1, future), 0))
             self._queued_bytes += len(greeting.payload)
 
     def _drop(self) -> None:
@@ -223,102 +208,100 @@ class MqttOutlet:
         if not self._answered_on_connection and waiting and not self._finish.is_set():
             self._cuts += 1
             self._blame(waiting)
-        self._queue.extendleft(reversed([w for w in waiting if not w.answers.future.done()]))
+        self._queue.extendleft(reversed([w for w in waiting if not w[1].future.done()]))
 
     def _blame(self, waiting: list[_Waiting]) -> None:
+        """Counts a cut against a message that was alone under way, and refuses it at the third."""
         now = asyncio.get_running_loop().time()
-        only = waiting[0]
-        if len(waiting) > 1 or now - only.sent_at > _CUT_AFTER_S:
+        if len(waiting) > 1 or now - self._sent_at > _CUT_AFTER_S:
             return
-        only.cuts += 1
-        if only.cuts >= _CUTS_OF_ONE:
-            self._answer(only, Refusal(_REFUSED, "the broker cut the connection at this message"))
-            waiting.clear()
+        only = waiting[0][0]
+        cuts = self._suspect[1] + 1 if self._suspect and self._suspect[0] is only else 1
+        self._suspect = only, cuts
+        if cuts >= _CUTS_OF_ONE:
+            text = "the broker cut the connection at this message"
+            self._answer(waiting.pop(), Refusal(REFUSED, text))
 
     # Sending.
 
     def _pump(self) -> None:
+        """Posts what waits, as far as the window allows."""
         connection = self._connection
-        if connection is None:
-            return
-        limit = min(self._window, self._receive_maximum)
-        if self._cuts >= _CUTS_BEFORE_ONE_BY_ONE:
-            limit = 1
-        while self._queue and len(self._under_way) < limit:
-            waiting = self._queue.popleft()
-            try:
-                self._post(connection, waiting)
-            except ConnectionError:
-                self._queue.appendleft(waiting)
+        while self._queue and connection is not None and connection.is_writable:
+            limit = min(self._window, self._receive_maximum)
+            if self._cuts >= _CUTS_BEFORE_ONE_BY_ONE:
+                limit = 1
+            free = min(limit - len(self._under_way), _POST)
+            if free <= 0 or not self._post(connection, free):
                 return
 
-    def _post(self, connection: Connection, waiting: _Waiting) -> None:
-        message = waiting.message
-        size = len(message.payload) + len(message.topic.encode()) + _PACKET_OVERHEAD
-        size += sum(len(name.encode()) + len(value.encode()) + 5 for name, value in message.headers)
-        if size > self._packet_limit:
-            text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
-            self._answer(waiting, Refusal(_PACKET_TOO_LARGE, text))
-            return
-        try:
-            mid = connection.post(
-                message.topic,
-                message.payload,
-                message.qos,
-                retain=message.retain,
-                properties=PublishProperties(message.content_type, message.headers),
-            )
-        except ValueError as error:
-            self._answer(waiting, Refusal(_TOPIC_INVALID, str(error)))
-            return
-        if message.qos:
-            waiting.sent_at = asyncio.get_running_loop().time()
-            self._under_way[mid] = waiting
-        else:
-            self._answer(waiting, None)
+    def _post(self, connection: Link, count: int) -> bool:
+        """Posts the next messages in one go; False when the connection is gone."""
+        queue = self._queue
+        batch = list(islice(queue, count))
+        answers = connection.post([message for message, _, _ in batch])
+        self._sent_at = asyncio.get_running_loop().time()
+        for waiting, answer in zip(batch, answers, strict=False):
+            queue.popleft()
+            if isinstance(answer, Refusal):
+                self._answer(waiting, answer)
+            elif answer:
+                self._under_way[answer] = waiting
+            else:
+                self._answer(waiting, None)
+        return len(answers) == len(batch)
 
     def _answer(self, waiting: _Waiting, refusal: Refusal | None) -> None:
-        self._queued_bytes -= len(waiting.message.payload)
-        waiting.answers.answer(waiting.index, refusal)
+        message, answers, index = waiting
+        self._queued_bytes -= len(message.payload)
+        answers.answer(index, refusal)
         if not self._queue and not self._under_way:
             self._emptied.set()
 
     # What the connection tells.
 
-    def connected(self, *, session_present: bool, receive_maximum: int, packet_limit: int) -> None:
-        """The broker accepted us, with its limits."""
-        del session_present  # what has no answer is kept here, not in a session
-        self._receive_maximum = receive_maximum
-        self._packet_limit = packet_limit
+    def connected(self, greeting: Greeting) -> None:
+        """The broker accepted us, with its limits; what has no answer is kept here, no session."""
+        self._receive_maximum = greeting.receive_maximum
 
-    def message(self, message: MQTTMessage) -> None:
+    def room(self) -> tuple[int, int]:
+        """Nothing is subscribed here, and what comes all the same is passed over."""
+        return PACKET_ID_MAXIMUM, PACKET_ID_MAXIMUM
+
+    def arrived(self, arrivals: Arrivals) -> None:
         """Nothing is subscribed here."""
 
-    def acknowledged(self, mid: int, code: int, text: str) -> None:
-        """The broker answered a publish."""
-        waiting = self._under_way.pop(mid, None)
-        if waiting is None:
-            return
-        self._cuts = 0
-        self._answered_on_connection += 1
-        self._answer(waiting, Refusal(code, text) if code >= _REFUSED else None)
+    def acknowledged(self, mids: Sequence[int], refused: Mapping[int, Refusal]) -> None:
+        """The broker answered publishes."""
+        under_way = self._under_way
+        for mid in mids:
+            waiting = under_way.pop(mid, None)
+            if waiting is not None:
+                self._cuts = 0
+                self._answered_on_connection += 1
+                self._answer(waiting, refused.get(mid))
+        self._pump()
+
+    def writable(self) -> None:
+        """The link takes messages again."""
         self._pump()
 
 
 class _Knock:
     """The listener of a connection that only knocks."""
 
-    def connected(self, *, session_present: bool, receive_maximum: int, packet_limit: int) -> None:
+    def connected(self, greeting: Greeting) -> None:
         """The door opens: that was the question."""
 
-    def message(self, message: MQTTMessage) -> None:
+    def room(self) -> tuple[int, int]:
+        """A knock has no subscription."""
+        return 1, 1
+
+    def arrived(self, arrivals: Arrivals) -> None:
         """A knock has no subscription."""
 
-    def acknowledged(self, mid: int, code: int, text: str) -> None:
+    def acknowledged(self, mids: Sequence[int], refused: Mapping[int, Refusal]) -> None:
         """A knock publishes nothing."""
 
-
-def _will(message: Outgoing | None) -> aiomqtt.Will | None:
-    if message is None:
-        return None
-    return aiomqtt.Will(message.topic, message.payload, qos=message.qos, retain=message.retain)
+    def writable(self) -> None:
+        """A knock publishes nothing."""

@@ -1,4 +1,4 @@
-"""One connection to the broker: aiomqtt's connecting, with paho's own callbacks underneath.
+"""The compatible link: MQTT 3.1.1 and WebSockets, on aiomqtt with paho's own callbacks underneath.
 
 aiomqtt connects (TCP, TLS, WebSocket), watches the socket and times out. What it does per message
 costs a task each, so inputs and acknowledgements are taken from paho's callbacks directly: see
@@ -14,8 +14,8 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import aiomqtt
 from paho.mqtt.client import (
@@ -31,46 +31,62 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from geoweir.core.lane import DURABLE, REPEATED, RETAINED, Headers
 from geoweir.errors import BrokerError
-from geoweir.mqtt.options import BrokerOptions
-from geoweir.mqtt.properties import PublishProperties
+from geoweir.mqtt.link import (
+    MAXIMUM_PACKET,
+    REFUSED,
+    Arrivals,
+    Greeting,
+    LinkOptions,
+    Listener,
+    VersionError,
+    bounded_headers,
+    not_authorized,
+)
+from geoweir.mqtt.options import BrokerOptions, tls_context
+from geoweir.mqtt.packets import publish_properties, topic_bytes, variable_length
+from geoweir.ports import Outgoing, Refusal
 
-__all__ = ["AuthenticationError", "Connection", "Listener", "Protocols", "dial"]
+__all__ = ["AiomqttLink", "open_aiomqtt"]
 
-#: The largest packet that we accept at all; what is larger, the broker must not send (MQTT 5).
-MAXIMUM_PACKET: Final = 16 * 1024 * 1024
 #: How long one wake-up reads before other callbacks have their turn, in seconds.
 _READING_S: Final = 0.001
 _V5_UNSUPPORTED: Final = 0x84
 _NOT_AUTHORIZED: Final = frozenset({0x86, 0x87, 0x8C})
+_PACKET_TOO_LARGE: Final = 0x95
+_TOPIC_INVALID: Final = 0x90
+#: Room for the fixed header, lengths and properties of a PUBLISH beside topic and payload.
+_OVERHEAD: Final = 64
 
 _T = TypeVar("_T")
 _LOG: Final = logging.getLogger("geoweir.mqtt.paho")
 
 
-class AuthenticationError(BrokerError):
-    """The broker refused who we say we are; trying again does not help."""
+class _Packed:
+    """Properties that are packed already: paho only asks them to pack themselves."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, properties: bytes) -> None:
+        self._packed = variable_length(len(properties)) + properties
+
+    def pack(self) -> bytes:
+        return self._packed
 
 
-class Listener(Protocol):
-    """Whoever owns a connection and is told what happens on it."""
-
-    def connected(self, *, session_present: bool, receive_maximum: int, packet_limit: int) -> None:
-        """The broker accepted the connection; inputs of a resumed session follow at once."""
-
-    def message(self, message: MQTTMessage) -> None:
-        """An input arrived."""
-
-    def acknowledged(self, mid: int, code: int, text: str) -> None:
-        """The broker answered a publish of ours; a code of 0x80 and above is a refusal."""
-
-
-class Connection(aiomqtt.Client):
+class AiomqttLink(aiomqtt.Client):
     """An aiomqtt client whose messages go to a listener, and whose reading can be paused."""
 
-    def __init__(self, listener: Listener, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, broker: BrokerOptions, listener: Listener, **options: Any) -> None:  # noqa: ANN401
         super().__init__(logger=_LOG, **options)
+        self._broker = broker
         self._listener = listener
+        self._arrivals = Arrivals()
+        self._answered: list[int] = []
+        self._refused: dict[int, Refusal] = {}
+        self._is_flushing = False
+        self._packet_limit = 268_435_455
         self._read_ready: Callable[[], None] | None = None
         self._read_descriptor = -1
         self._is_paused = False
@@ -102,30 +118,59 @@ class Connection(aiomqtt.Client):
                 self._loop.add_reader(self._read_descriptor, self._read_ready)
                 self._loop.call_soon(self._read_ready)
 
-    def acknowledge(self, mid: int) -> None:
-        """Sends the PUBACK of an input."""
-        self._client.ack(mid, 1)
+    @property
+    def is_writable(self) -> bool:
+        """Always: paho keeps what it could not write yet, which the owner's window bounds."""
+        return True
 
-    def post(
-        self, topic: str, payload: bytes, qos: int, *, retain: bool, properties: PublishProperties
-    ) -> int:
-        """Publishes without waiting; the packet id that ``acknowledged`` will name.
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Sends the PUBACK of each input."""
+        for mid in mids:
+            self._client.ack(mid, 1)
 
-        Raises:
-            ValueError: for a topic or payload that MQTT can't carry.
-            ConnectionError: when the connection is gone; the message was not sent.
-        """
+    def post(self, messages: Sequence[Outgoing]) -> list[int | Refusal]:
+        """Publishes without waiting; see ``Link.post``."""
+        answers: list[int | Refusal] = []
+        for message in messages:
+            try:
+                answers.append(self._post(message))
+            except ValueError as error:
+                answers.append(Refusal(_TOPIC_INVALID, str(error)))
+            except ConnectionError:
+                break
+        return answers
+
+    def _post(self, message: Outgoing) -> int | Refusal:
+        """Publishes one; ValueError where MQTT can't carry it, ConnectionError without a link."""
+        topic = topic_bytes(message.topic)
+        properties = publish_properties(message.content_type, message.headers, message.key)
+        size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
+        if size > self._packet_limit:
+            text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
+            return Refusal(_PACKET_TOO_LARGE, text)
         info = self._client.publish(
-            topic,
-            payload,
-            qos,
-            retain,
-            # paho only asks them to pack themselves.
-            cast("Properties", properties) if self._is_v5 else None,
+            message.topic,
+            message.payload,
+            message.qos,
+            message.retain,
+            cast("Properties", _Packed(properties)) if self._is_v5 else None,
         )
         if info.rc != MQTT_ERR_SUCCESS:
             raise ConnectionError(f"publish: {info.rc!r}")
-        return info.mid
+        return info.mid if message.qos else 0
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:  # type: ignore[override]
+        """Subscribes; see ``Link.subscribe``."""
+        try:
+            codes = await super().subscribe(topic_filter, **_subscription(qos, is_v5=self._is_v5))
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise BrokerError(f'subscribe "{topic_filter}": {error}') from None
+        for code in codes:
+            if (code if isinstance(code, int) else code.value) >= REFUSED:
+                raise BrokerError(
+                    f'broker {self._broker.name} refused the subscription "{topic_filter}" '
+                    f"({code}). Allow it in the broker's access list."
+                )
 
     async def lost(self) -> None:
         """Waits until the connection is gone; raises BrokerError with the cause."""
@@ -136,6 +181,12 @@ class Connection(aiomqtt.Client):
         except OSError as error:
             raise BrokerError(str(error)) from None
         raise BrokerError("the broker ended the connection")
+
+    async def leave(self) -> None:
+        """Sends DISCONNECT behind everything that was written, and ends the connection."""
+        with contextlib.suppress(aiomqtt.MqttError, OSError):  # it is gone all the same
+            await self.__aexit__(None, None, None)
+        self.abort()
 
     def abort(self) -> None:
         """Drops the connection at once, without a DISCONNECT."""
@@ -162,10 +213,13 @@ class Connection(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if not self._connected.done() and not reason_code.is_failure:
+            self._packet_limit = getattr(properties, "MaximumPacketSize", self._packet_limit)
             self._listener.connected(
-                session_present=flags.session_present,
-                receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
-                packet_limit=getattr(properties, "MaximumPacketSize", 268_435_455),
+                Greeting(
+                    session_present=flags.session_present,
+                    receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+                    packet_limit=self._packet_limit,
+                )
             )
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -186,7 +240,17 @@ class Connection(aiomqtt.Client):
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:  # noqa: ANN401, ARG002
-        self._listener.message(message)
+        arrivals, payload = self._arrivals, bytes(message.payload)
+        arrivals.mids.append(message.mid if message.qos else 0)
+        arrivals.payloads.append(payload)
+        arrivals.addresses.append(message.topic)
+        arrivals.headers.append(_headers(message))
+        arrivals.flags.append(
+            (DURABLE if message.qos else 0)
+            | (REPEATED if message.dup else 0)
+            | (RETAINED if message.retain else 0)
+        )
+        arrivals.size += len(payload)
 
     def _on_publish(
         self,
@@ -196,7 +260,12 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties,  # noqa: ARG002
     ) -> None:
-        self._listener.acknowledged(mid, reason_code.value, str(reason_code))
+        self._answered.append(mid)
+        if reason_code.value >= REFUSED:
+            self._refused[mid] = Refusal(reason_code.value, str(reason_code))
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
 
     def _on_socket_open(self, client: Client, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002
         # Called on the thread that connects.
@@ -216,26 +285,42 @@ class Connection(aiomqtt.Client):
         self._read_descriptor = -1
         super()._on_socket_close(client, userdata, sock)
 
+    def _flush(self) -> None:
+        """Hands on what the callbacks gathered."""
+        self._is_flushing = False
+        if self._answered:
+            answered, refused = self._answered, self._refused
+            self._answered, self._refused = [], {}
+            self._listener.acknowledged(answered, refused)
+        if len(self._arrivals):
+            arrivals, self._arrivals = self._arrivals, Arrivals()
+            self._listener.arrived(arrivals)
+
     def _read(self, client: Client) -> None:
         # paho's own loop_read takes as many packets as publishes are under way, however long that
         # lasts; ours stops after a while, and the selector calls again.
-        until = time.monotonic() + _READING_S
         try:
-            while not self._is_paused and self._read_descriptor >= 0:
-                code = client._packet_read()  # noqa: SLF001
-                if code == MQTT_ERR_AGAIN:
-                    return
-                if code > 0:
-                    client._loop_rc_handle(code)  # noqa: SLF001
-                    return
-                if time.monotonic() > until:
-                    break
+            self._read_packets(client, time.monotonic() + _READING_S)
         except Exception as error:  # noqa: BLE001 - whatever a broken stream raises ends it
             self._fail(error)
-            return
+        self._flush()
         # TLS or a WebSocket may hold more where the selector sees nothing.
         if not self._is_paused and self._has_decoded(client) and self._read_ready is not None:
             self._loop.call_soon(self._read_ready)
+
+    def _read_packets(self, client: Client, until: float) -> None:
+        count, size = self._listener.room()
+        while not self._is_paused and self._read_descriptor >= 0:
+            if len(self._arrivals) >= count or self._arrivals.size >= size:
+                return
+            code = client._packet_read()  # noqa: SLF001
+            if code == MQTT_ERR_AGAIN:
+                return
+            if code > 0:
+                client._loop_rc_handle(code)  # noqa: SLF001
+                return
+            if time.monotonic() > until:
+                return
 
     @staticmethod
     def _has_decoded(client: Client) -> bool:
@@ -257,115 +342,63 @@ class Connection(aiomqtt.Client):
             await asyncio.sleep(1)
 
 
-class Protocols:
-    """Which MQTT version to speak: remembered between connections where it is ``auto``."""
-
-    def __init__(self, wanted: str) -> None:
-        self._is_auto = wanted == "auto"
-        self.version = (
-            aiomqtt.ProtocolVersion.V311 if wanted == "3.1.1" else aiomqtt.ProtocolVersion.V5
-        )
-
-    @property
-    def is_v5(self) -> bool:
-        """Whether MQTT 5 is spoken."""
-        return self.version is aiomqtt.ProtocolVersion.V5
-
-    def fall_back(self) -> bool:
-        """Takes MQTT 3.1.1 after the broker did not understand 5; False where that is no way."""
-        if self._is_auto and self.is_v5:
-            self.version = aiomqtt.ProtocolVersion.V311
-            return True
-        return False
-
-
-@contextlib.asynccontextmanager
-async def dial(
-    options: BrokerOptions,
-    protocols: Protocols,
-    listener: Listener,
-    *,
-    client_id: str,
-    receive_maximum: int | None = None,
-    session_expiry_s: int | None = None,
-    will: aiomqtt.Will | None = None,
-) -> AsyncIterator[Connection]:
-    """Connects once, with the session kept (Clean Start 0).
+async def open_aiomqtt(
+    options: BrokerOptions, link: LinkOptions, listener: Listener, *, is_v5: bool
+) -> AiomqttLink:
+    """Connects, and returns when the broker has accepted us.
 
     Raises:
         AuthenticationError: the broker does not accept our name or password.
+        VersionError: the broker does not speak this version.
         BrokerError: the broker can't be reached; one clear line.
     """
-    while True:
-        connection = await _make(
-            options, protocols, listener, client_id, receive_maximum, session_expiry_s, will
-        )
-        try:
-            await connection.__aenter__()
-        except asyncio.CancelledError:
-            connection.abort()
-            raise
-        except aiomqtt.MqttError as error:
-            connection.abort()
-            code = getattr(getattr(error, "rc", None), "value", None)
-            if code in _NOT_AUTHORIZED:
-                raise AuthenticationError(_refused(options, error)) from None
-            if (code in (None, _V5_UNSUPPORTED) and _is_version_fault(error)) and (
-                protocols.fall_back()
-            ):
-                continue
-            raise BrokerError(f"broker {options.name}: {_plain(error)}") from None
-        break
+    made = await _make(options, link, listener, is_v5=is_v5)
     try:
-        yield connection
-    finally:
-        await _leave(connection)
-
-
-async def _leave(connection: Connection) -> None:
-    with contextlib.suppress(aiomqtt.MqttError, OSError):  # it is gone all the same
-        await connection.__aexit__(None, None, None)
-    connection.abort()
+        await made.__aenter__()
+    except aiomqtt.MqttError as error:
+        made.abort()
+        code = getattr(getattr(error, "rc", None), "value", None)
+        if code in _NOT_AUTHORIZED:
+            raise not_authorized(options, str(error)) from None
+        kind = (
+            VersionError if code in (None, _V5_UNSUPPORTED) and _is_version(error) else BrokerError
+        )
+        raise kind(f"broker {options.name}: {_plain(error)}") from None
+    except BaseException:
+        made.abort()
+        raise
+    return made
 
 
 async def _make(
-    options: BrokerOptions,
-    protocols: Protocols,
-    listener: Listener,
-    client_id: str,
-    receive_maximum: int | None,
-    session_expiry_s: int | None,
-    will: aiomqtt.Will | None,
-) -> Connection:
-    expiry_s = options.session_expiry_s if session_expiry_s is None else session_expiry_s
-    versioned: dict[str, Any] = {"clean_session": expiry_s == 0}
-    if protocols.is_v5:
+    options: BrokerOptions, link: LinkOptions, listener: Listener, *, is_v5: bool
+) -> AiomqttLink:
+    versioned: dict[str, Any] = {"clean_session": link.session_expiry_s == 0}
+    if is_v5:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = expiry_s
+        properties.SessionExpiryInterval = link.session_expiry_s
         properties.MaximumPacketSize = MAXIMUM_PACKET
-        if receive_maximum is not None:
-            properties.ReceiveMaximum = receive_maximum
+        if link.receive_maximum is not None:
+            properties.ReceiveMaximum = link.receive_maximum
         versioned = {"clean_start": False, "properties": properties}
-    context = None
-    if options.tls is not None:
-        try:
-            context = await asyncio.to_thread(options.tls.context)
-        except OSError as error:
-            raise BrokerError(f"TLS files for broker {options.name}: {error}") from None
-    return Connection(
+    will = link.will
+    return AiomqttLink(
+        options,
         listener,
         hostname=options.host,
         port=options.port,
         username=options.username,
         password=options.password,
-        identifier=client_id,
-        protocol=protocols.version,
+        identifier=link.client_id,
+        protocol=aiomqtt.ProtocolVersion.V5 if is_v5 else aiomqtt.ProtocolVersion.V311,
         transport=options.transport,
         websocket_path=options.path if options.transport == "websockets" else None,
         keepalive=options.keepalive_s,
         timeout=options.timeout_s,
-        tls_context=context,
-        will=will,
+        tls_context=await tls_context(options),
+        will=None
+        if will is None
+        else aiomqtt.Will(will.topic, will.payload, qos=will.qos, retain=will.retain),
         # Without it, an acknowledgement waits up to 40 ms for company (measured on loopback).
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         # Unlimited for paho, which would walk through them at each answer: the outlet bounds them.
@@ -374,9 +407,9 @@ async def _make(
     )
 
 
-def subscription(qos: int, protocols: Protocols) -> dict[str, Any]:
+def _subscription(qos: int, *, is_v5: bool) -> dict[str, Any]:
     """Keywords for ``subscribe``: retained messages come with a new subscription only."""
-    if not protocols.is_v5:
+    if not is_v5:
         return {"qos": qos}
     return {
         "options": SubscribeOptions(
@@ -385,7 +418,12 @@ def subscription(qos: int, protocols: Protocols) -> dict[str, Any]:
     }
 
 
-def _is_version_fault(error: aiomqtt.MqttError) -> bool:
+def _headers(message: MQTTMessage) -> Headers:
+    properties = getattr(message.properties, "UserProperty", None)
+    return bounded_headers(properties) if properties else ()
+
+
+def _is_version(error: aiomqtt.MqttError) -> bool:
     text = str(error)
     return "before it answered" in text or "protocol version" in text.lower()
 
@@ -395,11 +433,3 @@ def _plain(error: aiomqtt.MqttError) -> str:
     if "Operation timed out" in text:
         return "it did not answer in time"
     return text
-
-
-def _refused(options: BrokerOptions, error: aiomqtt.MqttError) -> str:
-    who = f'user "{options.username}"' if options.username else "an anonymous client"
-    return (
-        f"broker {options.name} refused {who} ({error}). "
-        "Set mqtt.username and mqtt.password_file to what the broker knows."
-    )

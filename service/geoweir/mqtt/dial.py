@@ -1,0 +1,62 @@
+"""Chooses the link: our own for MQTT 5 over TCP and TLS, aiomqtt for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from geoweir.errors import BrokerError
+from geoweir.mqtt.link import Link, LinkOptions, Listener, VersionError
+from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.stream_link import open_stream
+
+__all__ = ["Protocols", "dial"]
+
+
+class Protocols:
+    """Which MQTT version to speak: remembered between connections where it is ``auto``."""
+
+    def __init__(self, wanted: Literal["auto", "5", "3.1.1"]) -> None:
+        self._is_auto = wanted == "auto"
+        self.is_v5 = wanted != "3.1.1"
+
+    def fall_back(self) -> bool:
+        """Takes MQTT 3.1.1 after the broker did not understand 5; False where that is no way."""
+        if self._is_auto and self.is_v5:
+            self.is_v5 = False
+            return True
+        return False
+
+
+@contextlib.asynccontextmanager
+async def dial(
+    options: BrokerOptions, protocols: Protocols, link: LinkOptions, listener: Listener
+) -> AsyncIterator[Link]:
+    """Connects once, with the session kept (Clean Start 0), and leaves at the end.
+
+    Raises:
+        AuthenticationError: the broker does not accept our name or password.
+        BrokerError: the broker can't be reached; one clear line.
+    """
+    try:
+        made = await _open(options, protocols, link, listener)
+    except VersionError as error:
+        if not protocols.fall_back():
+            raise BrokerError(str(error)) from None
+        made = await _open(options, protocols, link, listener)
+    try:
+        yield made
+    finally:
+        await made.leave()
+
+
+async def _open(
+    options: BrokerOptions, protocols: Protocols, link: LinkOptions, listener: Listener
+) -> Link:
+    if protocols.is_v5 and options.transport == "tcp":
+        return await open_stream(options, link, listener)
+    # Late: whoever speaks MQTT 5 over TCP need not hold it in memory.
+    from geoweir.mqtt.aiomqtt_link import open_aiomqtt  # noqa: PLC0415
+
+    return await open_aiomqtt(options, link, listener, is_v5=protocols.is_v5)

@@ -1,0 +1,447 @@
+"""The fast link: MQTT 5 over TCP and TLS on a plain asyncio protocol.
+
+One read becomes one batch, and what one turn of the loop has to say is one write: see the ladder of
+figures in ``docs/performance.md``. QoS 0 and 1, which is all that geoweir uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from geoweir.errors import BrokerError
+from geoweir.mqtt import packets
+from geoweir.mqtt.link import (
+    MAXIMUM_PACKET,
+    PACKET_ID_MAXIMUM,
+    REFUSED,
+    Greeting,
+    LinkOptions,
+    Listener,
+    VersionError,
+    not_authorized,
+)
+from geoweir.mqtt.options import BrokerOptions, tls_context
+from geoweir.mqtt.packets import PacketType
+from geoweir.mqtt.reader import (
+    MalformedError,
+    Packet,
+    PacketReader,
+    Properties,
+    read_properties,
+    variable,
+)
+from geoweir.mqtt.reasons import reason_text
+from geoweir.ports import Outgoing, Refusal
+
+__all__ = ["StreamLink", "open_stream"]
+
+#: Topic aliases that the broker may use towards us.
+_ALIASES: Final = 64
+_NOT_AUTHORIZED: Final = frozenset({0x86, 0x87, 0x8A, 0x8C})
+#: An older broker answers with its own code for a version that it does not know, or not at all.
+_WRONG_VERSION: Final = frozenset({0x84, 0x01})
+_RETAIN_REFUSED: Final = 0x9A
+_TOPIC_INVALID: Final = 0x90
+_PACKET_TOO_LARGE: Final = 0x95
+#: Room for the fixed header and the lengths of a PUBLISH beside topic, properties and payload.
+_OVERHEAD: Final = 16
+_WRITE_BUFFER: Final = 262_144  # bytes written and not yet taken by the system, about
+_LEAVE_S: Final = 2.0
+
+
+async def open_stream(options: BrokerOptions, link: LinkOptions, listener: Listener) -> StreamLink:
+    """Connects, and returns when the broker has accepted us.
+
+    Raises:
+        AuthenticationError: the broker does not accept our name or password.
+        VersionError: the broker does not speak MQTT 5.
+        BrokerError: the broker can't be reached; one clear line.
+    """
+    context = await tls_context(options)
+    made = StreamLink(options, link, listener)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(options.timeout_s):
+            await loop.create_connection(
+                lambda: made,
+                options.host,
+                options.port,
+                ssl=context,
+                server_hostname=options.host if context else None,
+            )
+            await made.accepted()
+    except TimeoutError:
+        made.abort()
+        raise BrokerError(f"broker {options.name}: it did not answer in time") from None
+    except (OSError, ssl.SSLError) as error:
+        made.abort()
+        raise BrokerError(f"broker {options.name}: {_plain(error)}") from None
+    except BaseException:
+        made.abort()
+        raise
+    return made
+
+
+class StreamLink(asyncio.Protocol):
+    """A connection to one broker; see ``link.Link`` for what an owner may do with it."""
+
+    def __init__(self, options: BrokerOptions, link: LinkOptions, listener: Listener) -> None:
+        self._options = options
+        self._link = link
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = PacketReader(maximum_packet=MAXIMUM_PACKET, topic_aliases=_ALIASES)
+        self._accepted: asyncio.Future[None] = self._loop.create_future()
+        # Where nobody waits any more, its cause is no unhandled error.
+        self._accepted.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._why: BrokerError | None = None
+        self._granted: asyncio.Future[Packet] | None = None
+        self._is_paused = False
+        self._is_writable = True
+        self._is_open = False
+        self._keepalive_s = float(options.keepalive_s)
+        self._keeper: asyncio.TimerHandle | None = None
+        self._heard_at = self._loop.time()
+        self._packet_limit = 268_435_455
+        self._retains = True
+        self._alias_maximum = 0
+        self._aliases: dict[str, int] = {}
+        self._mids = itertools.cycle(range(1, PACKET_ID_MAXIMUM + 1))
+        self._under_way: set[int] = set()
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<StreamLink {self._link.client_id} {state} waiting={self._reader.waiting_bytes}>"
+
+    # What the owner may do.
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether reading is paused."""
+        return self._is_paused
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it takes messages."""
+        return self._is_writable
+
+    def pause(self) -> None:
+        """Stops reading the socket; the kernel and then the broker hold what comes."""
+        if not self._is_paused:
+            self._is_paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Reads again, beginning with what the socket gave already."""
+        if self._is_paused:
+            self._is_paused = False
+            self._heard_at = self._loop.time()
+            # Not now: whoever resumes may be in the middle of something.
+            self._loop.call_soon(self._go_on)
+
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Sends the PUBACK of each input."""
+        if self._is_open and mids:
+            self._write(packets.pubacks(mids))
+
+    def post(self, messages: Sequence[Outgoing]) -> list[int | Refusal]:
+        """Publishes in one write; see ``Link.post``."""
+        if not self._is_open:
+            return []
+        out: list[bytes] = []
+        answers = [self._encode(message, out) for message in messages]
+        if out:
+            self._write(b"".join(out))
+        return answers
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Subscribes; see ``Link.subscribe``."""
+        mid = self._next_mid()
+        try:
+            packet = packets.subscribe(mid, topic_filter, qos)
+        except ValueError as error:
+            raise BrokerError(f'subscribe "{topic_filter}": {error}') from None
+        self._granted = self._loop.create_future()
+        self._write(packet)
+        granted = await self._answer_to(topic_filter, self._granted)
+        self._under_way.discard(mid)
+        code, properties = granted.body[-1], _properties_of(granted.body, 2)
+        if code >= REFUSED:
+            raise BrokerError(
+                f'broker {self._options.name} refused the subscription "{topic_filter}": '
+                f"{reason_text(code, properties.reason)}. Allow it in the broker's access list."
+            )
+
+    async def lost(self) -> None:
+        """Waits until the connection is gone; raises BrokerError with the cause."""
+        await asyncio.shield(self._ended)
+        raise self._why or BrokerError("the broker ended the connection")
+
+    async def leave(self) -> None:
+        """Sends DISCONNECT behind everything that was written, and ends the connection."""
+        if self._is_open and self._transport is not None:
+            self._write(packets.DISCONNECT)
+            self._is_open = False
+            self._transport.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVE_S):
+                    await asyncio.shield(self._ended)
+        self.abort()
+
+    def abort(self) -> None:
+        """Drops the connection at once, without a DISCONNECT."""
+        self._is_open = False
+        self._stop_keeper()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def accepted(self) -> None:
+        """Waits for CONNACK."""
+        await self._accepted
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Says who we are."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self._transport = transport
+        self._is_open = True
+        try:
+            self._write(packets.connect(self._session()))
+        except ValueError as error:
+            self._fail(BrokerError(f"CONNECT: {error}"))
+
+    def data_received(self, data: bytes) -> None:
+        """Takes a read."""
+        self._heard_at = self._loop.time()
+        self._reader.feed(data)
+        if not self._is_paused:
+            self._take()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends everything that waits."""
+        self._is_open = False
+        self._stop_keeper()
+        if self._why is None:
+            self._why = self._cause(exc)
+        if not self._accepted.done():
+            self._accepted.set_exception(self._why)
+        if self._granted is not None and not self._granted.done():
+            self._granted.set_exception(self._why)
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Too much of what was written waits to leave."""
+        self._is_writable = False
+
+    def resume_writing(self) -> None:
+        """It has left."""
+        self._is_writable = True
+        self._listener.writable()
+
+    # Reading.
+
+    def _go_on(self) -> None:
+        if self._is_paused or not self._is_open:
+            return
+        if self._reader.waiting_bytes:
+            self._take()
+        if not self.is_paused and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _take(self) -> None:
+        """Hands on what is whole, as far as there is room for it."""
+        while True:
+            try:
+                read = self._reader.read(*self._listener.room())
+                for packet in read.others:
+                    self._handle(packet)
+            except MalformedError as error:
+                self._fail(BrokerError(f"the broker broke the protocol: {error}"))
+                return
+            if read.acknowledged:
+                self._under_way.difference_update(read.acknowledged)
+                self._listener.acknowledged(read.acknowledged, read.refused)
+            if len(read.arrivals):
+                self._listener.arrived(read.arrivals)
+            if not read.is_full or self.is_paused:
+                return
+            if not len(read.arrivals):
+                self.pause()  # the owner, who has no room, resumes when it has
+                return
+
+    def _handle(self, packet: Packet) -> None:
+        match packet.kind:
+            case PacketType.CONNACK:
+                self._connack(packet.body)
+            case PacketType.SUBACK:
+                if self._granted is not None and not self._granted.done() and packet.body:
+                    self._granted.set_result(packet)
+            case PacketType.PINGRESP:
+                pass  # heard, which is what counts
+            case PacketType.DISCONNECT:
+                code = packet.body[0] if packet.body else 0
+                reason = _properties_of(packet.body, 1).reason
+                self._fail(
+                    BrokerError(f"the broker ended the connection: {reason_text(code, reason)}")
+                )
+            case _:
+                raise MalformedError(f"a packet of type {packet.kind}, which a broker never sends")
+
+    def _connack(self, body: bytes) -> None:
+        """Section 3.2."""
+        if len(body) < 2 or self._accepted.done():  # noqa: PLR2004 - flags and code
+            raise MalformedError("a CONNACK that does not fit")
+        code, properties = body[1], _properties_of(body, 2)
+        if code:
+            self._fail(self._refused(code, properties.reason))
+            return
+        numbers = properties.numbers
+        if not numbers.get(0x24, 1):
+            self._fail(BrokerError(f"broker {self._options.name} allows QoS 0 only: use another"))
+            return
+        self._packet_limit = numbers.get(0x27, self._packet_limit)
+        self._retains = bool(numbers.get(0x25, 1))
+        self._alias_maximum = numbers.get(0x22, 0)
+        self._keepalive_s = float(numbers.get(0x13, self._options.keepalive_s))
+        self._keep_alive()
+        self._listener.connected(
+            Greeting(
+                session_present=bool(body[0] & 1),
+                receive_maximum=numbers.get(0x21, PACKET_ID_MAXIMUM),
+                packet_limit=self._packet_limit,
+            )
+        )
+        self._accepted.set_result(None)
+
+    def _refused(self, code: int, reason: str | None) -> BrokerError:
+        if code in _NOT_AUTHORIZED:
+            return not_authorized(self._options, reason_text(code, reason))
+        text = f"broker {self._options.name}: {reason_text(code, reason)}"
+        return VersionError(text) if code in _WRONG_VERSION else BrokerError(text)
+
+    def _cause(self, exc: Exception | None) -> BrokerError:
+        if not self._accepted.done():
+            # So answer some brokers that do not know this version.
+            return VersionError(
+                f"broker {self._options.name}: the broker closed the connection before it "
+                "answered CONNECT"
+            )
+        return BrokerError("the broker ended the connection" if exc is None else _plain(exc))
+
+    # Writing.
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and self._is_open:
+            self._transport.write(data)
+
+    def _encode(self, message: Outgoing, out: list[bytes]) -> int | Refusal:
+        """Appends the packet; its packet id, or why it can't be sent."""
+        try:
+            topic = packets.topic_bytes(message.topic)
+            alias, is_known = self._alias(message.topic)
+            properties = packets.publish_properties(
+                message.content_type, message.headers, message.key, alias
+            )
+        except ValueError as error:
+            return Refusal(_TOPIC_INVALID, str(error))
+        size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
+        if size > self._packet_limit:
+            text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
+            return Refusal(_PACKET_TOO_LARGE, text)
+        if message.retain and not self._retains:
+            return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
+        if alias and not is_known:
+            self._aliases[message.topic] = alias
+        mid = self._next_mid() if message.qos else 0
+        out.append(packets.publish(message, mid, b"" if is_known else topic, properties))
+        return mid
+
+    def _alias(self, topic: str) -> tuple[int, bool]:
+        """The topic's alias (0 for none), and whether the broker has been told it."""
+        if not self._alias_maximum:
+            return 0, False
+        known = self._aliases.get(topic)
+        if known is not None:
+            return known, True
+        free = len(self._aliases) + 1
+        return (free if free <= self._alias_maximum else 0), False
+
+    def _next_mid(self) -> int:
+        while (mid := next(self._mids)) in self._under_way:
+            pass
+        self._under_way.add(mid)
+        return mid
+
+    def _session(self) -> packets.Session:
+        return packets.Session(
+            client_id=self._link.client_id,
+            keepalive_s=self._options.keepalive_s,
+            session_expiry_s=self._link.session_expiry_s,
+            maximum_packet=MAXIMUM_PACKET,
+            topic_aliases=_ALIASES,
+            receive_maximum=self._link.receive_maximum,
+            username=self._options.username,
+            password=self._options.password,
+            will=self._link.will,
+        )
+
+    async def _answer_to(self, topic_filter: str, granted: asyncio.Future[Packet]) -> Packet:
+        while True:
+            await asyncio.wait((granted,), timeout=self._options.timeout_s)
+            if granted.done():
+                return granted.result()
+            # Behind a full window the answer is not read: that is no silence of the broker's.
+            if not self._is_paused:
+                raise BrokerError(f'subscribe "{topic_filter}": the broker did not answer in time')
+
+    # The keep-alive, and the end.
+
+    def _keep_alive(self) -> None:
+        """Pings twice in each keep-alive, and gives up where nothing comes back."""
+        if not self._is_open or not self._keepalive_s:
+            return
+        silence_s = self._loop.time() - self._heard_at
+        # While reading is paused nothing can be heard, and our pings keep the broker content.
+        if silence_s > 1.5 * self._keepalive_s and not self._is_paused:
+            self._fail(BrokerError(f"the broker was silent for {silence_s:.0f} s"))
+            return
+        self._write(packets.PINGREQ)
+        self._keeper = self._loop.call_later(self._keepalive_s / 2, self._keep_alive)
+
+    def _stop_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
+
+    def _fail(self, error: BrokerError) -> None:
+        """Ends the connection for a cause of its own."""
+        if self._why is None:
+            self._why = error
+        self.abort()
+
+
+def _properties_of(body: bytes, at: int) -> Properties:
+    """The properties that stand in a packet's body at a place, none where it ends before."""
+    if len(body) <= at:
+        return Properties()
+    length, start = variable(body, at)
+    return read_properties(body[start : start + length])
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
