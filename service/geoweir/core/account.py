@@ -89,6 +89,12 @@ _NEXT: Final[dict[Event, bytes]] = {
 }
 _RETURNED: Final = int(State.RETURNED)
 _IN_FLIGHT_LIMIT: Final = int(State.PUBLISHED)  # states below it are in flight
+#: The states of what may be confirmed: a voided input must not be, it is to be sent again.
+_FINISHED: Final = bytes(range(State.PUBLISHED, State.RETURNED))
+
+
+#: Flags of inputs that come for the first time.
+_NOT_REPEATED: Final = bytes(flag for flag in range(256) if not flag & REPEATED)
 
 
 class IllegalTransitionError(Exception):
@@ -160,17 +166,31 @@ class Ledger:
 
         Either every position moves or, with IllegalTransitionError, none does.
         """
-        table, states, base = _NEXT[event], self._states, self._base
-        if positions and (min(positions) < base or max(positions) >= self.next_position):
+        if not positions:
+            return 0
+        states, first, last = self._states, min(positions) - self._base, max(positions) - self._base
+        if first < 0 or last >= len(states):
             raise IllegalTransitionError(f"{self!r}: {event} for a position it does not hold")
-        following = bytes(table[states[position - base]] for position in positions)
-        if _ILLEGAL in following:
-            wrong = positions[following.index(_ILLEGAL)]
-            state = State(states[wrong - base])
-            raise IllegalTransitionError(f"{self!r}: {event} for {wrong}, which is {state.name}")
-        for position, state_ in zip(positions, following, strict=True):
-            states[position - base] = state_
+        if last - first + 1 == len(positions) == len(set(positions)):
+            # What travels together usually came together: one translation for all.
+            following = states[first : last + 1].translate(_NEXT[event])
+            self._refuse(event, following, range(first, last + 1))
+            states[first : last + 1] = following
+        else:
+            places = [position - self._base for position in positions]
+            following = bytearray([states[place] for place in places]).translate(_NEXT[event])
+            self._refuse(event, following, places)
+            for place, state in zip(places, following, strict=True):
+                states[place] = state
         return len(following) - following.count(_RETURNED)
+
+    def _refuse(self, event: Event, following: bytearray, places: Sequence[int]) -> None:
+        """IllegalTransitionError where a following state is none."""
+        wrong = following.find(_ILLEGAL)
+        if wrong >= 0:
+            state = State(self._states[places[wrong]])
+            position = self._base + places[wrong]
+            raise IllegalTransitionError(f"{self!r}: {event} for {position}, which is {state.name}")
 
     def void(self) -> int:
         """Voids every durable input without an outcome; how many."""
@@ -184,16 +204,11 @@ class Ledger:
     def confirm(self) -> int | None:
         """Lets go of the finished prefix; its last position, or None where it did not grow.
 
-        A voided input is not finished: it must not be confirmed to a lane that is to send it again.
         A closed epoch keeps what it has, since stages may still report of it.
         """
         if self.is_closed:
             return None
-        finished = len(self._states)
-        for index, state in enumerate(self._states):
-            if state < _IN_FLIGHT_LIMIT or state == _RETURNED:
-                finished = index
-                break
+        finished = len(self._states) - len(self._states.lstrip(_FINISHED))
         if not finished:
             return None
         del self._states[:finished]
@@ -237,7 +252,7 @@ class Account:
         ledger.open(first, flags, arrived)
         totals = self.totals[ledger.stream]
         totals.received += len(flags)
-        totals.redelivered += sum(1 for flag in flags if flag & REPEATED)
+        totals.redelivered += len(flags.translate(None, _NOT_REPEATED))
 
     def advance(self, ledger: Ledger, positions: Sequence[int], event: Event) -> int:
         """Reports a move that is no outcome yet; how many inputs it concerns that aren't voided."""

@@ -107,13 +107,18 @@ def _weight(payload: bytes) -> int:
 
 
 def _features(parcel: Parcel) -> int:
-    if parcel.payload_bytes < _LONG_PAYLOAD:
-        return len(parcel)
-    return sum(map(_weight, parcel.payloads))
+    return len(parcel) if _is_short(parcel) else sum(map(_weight, parcel.payloads))
+
+
+def _is_short(parcel: Parcel) -> bool:
+    """Whether no payload can be a collection worth counting."""
+    return max(map(len, parcel.payloads)) < _LONG_PAYLOAD
 
 
 def _fitting(parcel: Parcel, features: int, size: int) -> int:
     """How many of the parcel's first inputs fit into so many features and bytes."""
+    if len(parcel) <= features and parcel.payload_bytes <= size and _is_short(parcel):
+        return len(parcel)
     for index, payload in enumerate(parcel.payloads):
         features -= _weight(payload)
         size -= len(payload)

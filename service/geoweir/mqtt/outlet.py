@@ -232,6 +232,9 @@ class MqttOutlet:
             if self._cuts >= _CUTS_BEFORE_ONE_BY_ONE:
                 limit = 1
             free = min(limit - len(self._under_way), _POST)
+            # Behind a full window, single places are not worth a write each: more become free.
+            if free < min(len(self._queue), limit // 4) and self._under_way:
+                return
             if free <= 0 or not self._post(connection, free):
                 return
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from geoweir.core.lane import Headers
@@ -160,16 +161,20 @@ def publish_properties(
     content_type: str | None, headers: Headers, key: str | None, alias: int = 0
 ) -> bytes:
     """The properties of a PUBLISH, without their length (section 3.3.2.3)."""
-    parts = []
-    if alias:
-        parts.append(b"\x23" + _TWO.pack(alias))
-    if content_type is not None:
-        parts.append(b"\x03" + _text(content_type))
+    packed = _content(content_type)
     if key is not None:
-        parts.append(_KEY + _text(key))
+        packed += _KEY + _text(key)
+    if alias:
+        packed += b"\x23" + _TWO.pack(alias)
     for name, value in headers:
-        parts.append(b"\x26" + _text(name) + _text(value))
-    return b"".join(parts)
+        packed += b"\x26" + _text(name) + _text(value)
+    return packed
+
+
+@cache
+def _content(content_type: str | None) -> bytes:
+    """The property of a content type, of which there are a few."""
+    return b"" if content_type is None else b"\x03" + _text(content_type)
 
 
 def variable_length(length: int) -> bytes:

@@ -50,6 +50,9 @@ _TOPIC_INVALID: Final = 0x90
 _PACKET_TOO_LARGE: Final = 0x95
 #: Room for the fixed header and the lengths of a PUBLISH beside topic, properties and payload.
 _OVERHEAD: Final = 16
+#: Where a read brings so many packets, so soon after the last one, the next read waits so long.
+_MANY: Final = 8
+_GATHER_S: Final = 0.002
 _WRITE_BUFFER: Final = 262_144  # bytes written and not yet taken by the system, about
 _LEAVE_S: Final = 2.0
 
@@ -104,6 +107,7 @@ class StreamLink(asyncio.Protocol):
         self._why: BrokerError | None = None
         self._granted: asyncio.Future[Packet] | None = None
         self._is_paused = False
+        self._gathering: asyncio.TimerHandle | None = None
         self._is_writable = True
         self._is_open = False
         self._keepalive_s = float(options.keepalive_s)
@@ -199,7 +203,7 @@ class StreamLink(asyncio.Protocol):
     def abort(self) -> None:
         """Drops the connection at once, without a DISCONNECT."""
         self._is_open = False
-        self._stop_keeper()
+        self._stop_timers()
         if self._transport is not None:
             self._transport.abort()
 
@@ -222,15 +226,19 @@ class StreamLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes a read."""
-        self._heard_at = self._loop.time()
+        now = self._loop.time()
+        since_s, self._heard_at = now - self._heard_at, now
         self._reader.feed(data)
-        if not self._is_paused:
-            self._take()
+        if self._is_paused:
+            return
+        packets_read = self._take()
+        if since_s < _GATHER_S and packets_read >= _MANY and not self._is_paused:
+            self._gather()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends everything that waits."""
         self._is_open = False
-        self._stop_keeper()
+        self._stop_timers()
         if self._why is None:
             self._why = self._cause(exc)
         if not self._accepted.done():
@@ -251,7 +259,14 @@ class StreamLink(asyncio.Protocol):
 
     # Reading.
 
+    def _gather(self) -> None:
+        """Leaves the socket alone for a moment: packets come fast, and each read costs the same."""
+        if self._gathering is None and self._transport is not None:
+            self._transport.pause_reading()
+            self._gathering = self._loop.call_later(_GATHER_S, self._go_on)
+
     def _go_on(self) -> None:
+        self._gathering = None
         if self._is_paused or not self._is_open:
             return
         if self._reader.waiting_bytes:
@@ -259,8 +274,9 @@ class StreamLink(asyncio.Protocol):
         if not self.is_paused and self._transport is not None:
             self._transport.resume_reading()
 
-    def _take(self) -> None:
-        """Hands on what is whole, as far as there is room for it."""
+    def _take(self) -> int:
+        """Hands on what is whole, as far as there is room for it; how many packets it was."""
+        count = 0
         while True:
             try:
                 read = self._reader.read(*self._listener.room())
@@ -268,17 +284,18 @@ class StreamLink(asyncio.Protocol):
                     self._handle(packet)
             except MalformedError as error:
                 self._fail(BrokerError(f"the broker broke the protocol: {error}"))
-                return
+                return 0
+            count += len(read.arrivals) + len(read.acknowledged)
             if read.acknowledged:
                 self._under_way.difference_update(read.acknowledged)
                 self._listener.acknowledged(read.acknowledged, read.refused)
             if len(read.arrivals):
                 self._listener.arrived(read.arrivals)
             if not read.is_full or self.is_paused:
-                return
+                return count
             if not len(read.arrivals):
                 self.pause()  # the owner, who has no room, resumes when it has
-                return
+                return count
 
     def _handle(self, packet: Packet) -> None:
         match packet.kind:
@@ -419,10 +436,10 @@ class StreamLink(asyncio.Protocol):
         self._write(packets.PINGREQ)
         self._keeper = self._loop.call_later(self._keepalive_s / 2, self._keep_alive)
 
-    def _stop_keeper(self) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+    def _stop_timers(self) -> None:
+        for timer in (self._keeper, self._gathering):
+            if timer is not None:
+                timer.cancel()
 
     def _fail(self, error: BrokerError) -> None:
         """Ends the connection for a cause of its own."""

@@ -176,7 +176,8 @@ def checked_done(answer: Answer, inputs: int) -> ChunkDone:
         raise WorkerError(f"a worker answered {len(answer.codes)} outcomes for {inputs} inputs")
     if answer.codes.translate(None, _WORKER_CODES):
         raise WorkerError("a worker answered an outcome that is none of a worker's")
-    if any(not -1 <= message.input < inputs for message in answer.messages):
+    owners = [message.input for message in answer.messages]
+    if owners and not (min(owners) >= -1 and max(owners) < inputs):
         raise WorkerError("a worker sent a message for an input that it wasn't given")
     return ChunkDone(
         codes=answer.codes,

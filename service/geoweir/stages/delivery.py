@@ -8,8 +8,9 @@ where that is refused as well, the log line is what names it: nothing is retried
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from geoweir.codec.messages import encode_rejected
@@ -73,7 +74,7 @@ class Delivery:
         streams: tuple[StreamSpec, ...],
         account: Account,
         outlet: Outlet,
-        settle: Callable[[Parcel, list[int], Outcome, str], None],
+        settle: Callable[[Parcel, Sequence[int], Outcome, str], None],
         spawn: Callable[..., object],
         identify: Callable[[str, bytes, str], list[str]],
         on_refused: Callable[[str, MessageKind, str, Refusal], None],
@@ -107,31 +108,30 @@ class Delivery:
     def deliver(self, verdict: Verdict) -> None:
         """Takes a verdict over; its inputs are settled when the broker has answered."""
         parcel, codes = verdict.parcel, verdict.codes
-        filtered: dict[int, list[int]] = {}
-        leaving: list[int] = []
-        for index, code in enumerate(codes):
-            if REASON_CODES[code][0] is Outcome.FILTERED:
-                filtered.setdefault(code, []).append(index)
-            else:
-                leaving.append(index)
-        self._account.advance(
-            parcel.ledger, [parcel.positions[index] for index in leaving], Event.DELIVER
-        )
+        filtered: dict[int, Sequence[int]] = {}
+        leaving: dict[int, Sequence[int]] = {}
+        for code, indices in _by_code(codes).items():
+            is_filtered = REASON_CODES[code][0] is Outcome.FILTERED
+            (filtered if is_filtered else leaving)[code] = indices
+        for indices in leaving.values():
+            self._account.advance(parcel.ledger, _at(parcel.positions, indices), Event.DELIVER)
         self._take(parcel)
         self._settle_groups(parcel, filtered)
-        # What was voided while it was worked on comes again: its results would be repeats.
-        messages = [
-            message
-            for message in verdict.messages
-            if (parcel.open[message.input] if message.input >= 0 else parcel.held)
-        ]
+        messages = verdict.messages
+        if parcel.held < sum(map(len, leaving.values())):
+            # What was voided while it was worked on comes again: its results would be repeats.
+            messages = [
+                message
+                for message in messages
+                if (parcel.open[message.input] if message.input >= 0 else parcel.held)
+            ]
         if not leaving:
             self._let_go(parcel)
             return
         # Queued here and now, so that the order of delivery is the order of sending.
-        size = sum(len(message.payload) for message in messages)
+        size = sum([len(message.payload) for message in messages])
         self._grow(size)
-        answers = self._outlet.send([self._outgoing(parcel, message) for message in messages])
+        answers = self._outlet.send(self._outgoing(parcel, messages))
         self._spawn(
             self._finish(parcel, codes, leaving, messages, answers, size),
             name=f"deliver-{parcel.ledger.stream}",
@@ -141,7 +141,7 @@ class Delivery:
         self,
         parcel: Parcel,
         codes: bytes,
-        leaving: list[int],
+        leaving: Mapping[int, Sequence[int]],
         messages: list[OutMessage],
         answers: Awaitable[list[Refusal | None]],
         size: int,
@@ -150,6 +150,20 @@ class Delivery:
             refusals = await answers
         finally:
             self._grow(-size)
+        if refusals.count(None) < len(refusals):
+            leaving = await self._after_refusals(parcel, codes, leaving, messages, refusals)
+        self._settle_groups(parcel, leaving)
+        self._let_go(parcel)
+
+    async def _after_refusals(
+        self,
+        parcel: Parcel,
+        codes: bytes,
+        leaving: Mapping[int, Sequence[int]],
+        messages: list[OutMessage],
+        refusals: list[Refusal | None],
+    ) -> Mapping[int, Sequence[int]]:
+        """Reports what the broker refused; the inputs anew, by what became of them."""
         final = bytearray(codes)
         for message, refusal in zip(messages, refusals, strict=True):
             if refusal is not None:
@@ -161,11 +175,7 @@ class Delivery:
         }
         if refused:
             await self._report_refused(parcel, refused)
-        groups: dict[int, list[int]] = {}
-        for index in leaving:
-            groups.setdefault(final[index], []).append(index)
-        self._settle_groups(parcel, groups)
-        self._let_go(parcel)
+        return _by_code(final, sorted(chain.from_iterable(leaving.values())))
 
     def _note_refusal(
         self, parcel: Parcel, codes: bytearray, message: OutMessage, refusal: Refusal
@@ -188,7 +198,7 @@ class Delivery:
             self._refusal_report(parcel, max(index, 0), message, refusal)
             for index, (message, refusal) in refused.items()
         ]
-        answers = await self._outlet.send([self._outgoing(parcel, report) for report in reports])
+        answers = await self._outlet.send(self._outgoing(parcel, reports))
         for report, answer in zip(reports, answers, strict=True):
             if answer is not None:
                 self._on_refused(parcel.ledger.stream, report.kind, report.topic, answer)
@@ -212,25 +222,32 @@ class Delivery:
         )
         return OutMessage(owner, MessageKind.REJECTED, topic, payload, f"refused:{message.key}")
 
-    def _settle_groups(self, parcel: Parcel, groups: Mapping[int, list[int]]) -> None:
+    def _settle_groups(self, parcel: Parcel, groups: Mapping[int, Sequence[int]]) -> None:
         for code, indices in groups.items():
             outcome, reason = REASON_CODES[code]
             self._settle(parcel, indices, outcome, reason)
 
-    def _outgoing(self, parcel: Parcel, message: OutMessage) -> Outgoing:
-        to = self._routes[parcel.ledger.stream].topics[message.kind]
-        passed_on = parcel.headers[message.input] if message.input >= 0 else ()
-        return Outgoing(
-            topic=message.topic,
-            payload=message.payload,
-            qos=to.qos,
-            retain=to.retain,
-            content_type=_CONTENT[message.kind],
-            headers=(
-                (_KEY, message.key),
-                *((name, value) for name, value in passed_on if name != _KEY),
-            ),
-        )
+    def _outgoing(self, parcel: Parcel, messages: list[OutMessage]) -> list[Outgoing]:
+        route = self._routes[parcel.ledger.stream]
+        outgoing = []
+        for message in messages:
+            kind, owner = message.kind, message.input
+            to = route.topics[kind]
+            passed_on = parcel.headers[owner] if owner >= 0 else ()
+            if passed_on:
+                passed_on = tuple(pair for pair in passed_on if pair[0] != _KEY)
+            outgoing.append(
+                Outgoing(
+                    message.topic,
+                    message.payload,
+                    to.qos,
+                    to.retain,
+                    _CONTENT[kind],
+                    passed_on,
+                    message.key,
+                )
+            )
+        return outgoing
 
     def _take(self, parcel: Parcel) -> None:
         self._under_way.add(parcel)
@@ -247,3 +264,21 @@ class Delivery:
             self._room.set()
         else:
             self._room.clear()
+
+
+def _by_code(
+    codes: bytes | bytearray, indices: Iterable[int] | None = None
+) -> dict[int, Sequence[int]]:
+    """The indices of each code, ascending; all of one code, as most chunks are, at once."""
+    if indices is None:
+        if codes.count(codes[:1]) == len(codes):
+            return {codes[0]: range(len(codes))} if codes else {}
+        indices = range(len(codes))
+    groups: dict[int, list[int]] = {}
+    for index in indices:
+        groups.setdefault(codes[index], []).append(index)
+    return dict(groups)
+
+
+def _at(column: list[int], indices: Sequence[int]) -> list[int]:
+    return column if len(indices) == len(column) else [column[index] for index in indices]

@@ -17,6 +17,7 @@ from geoweir.codec.topics import PLAIN_RECONCILE, TopicTemplate
 from geoweir.core.account import Account, Event
 from geoweir.core.clocks import Clocks
 from geoweir.core.deadline import Deadlines, IsolationBudget
+from geoweir.core.linger import Linger
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
@@ -104,12 +105,12 @@ class Dispatch:
         self._events = events
         self._clocks = clocks
         self._deadlines = Deadlines(spec.timeout_s)
+        self._linger = Linger(chunk=spec.chunk, linger_s=spec.linger_s)
         self._budget = IsolationBudget(spec.workers)
         self._one_at_a_time = asyncio.Lock()
         self._working: set[Parcel] = set()
         self._lingering: list[Parcel] = []
         self._chunks = 0
-        self._last_taken = 0.0
 
     def parcels(self) -> Iterator[Parcel]:
         """What dispatch answers for."""
@@ -143,17 +144,14 @@ class Dispatch:
     async def _next_chunk(self) -> Parcel:
         chunk = await self._take()
         now = self._clocks.monotonic()
-        is_busy = now - self._last_taken < self._spec.linger_s
-        self._last_taken = now
-        if is_busy and len(chunk) * 4 < self._spec.chunk:
-            # More comes within the linger: fewer, fuller chunks cost the service less. The chunk
-            # is in our hands meanwhile.
-            self._working.add(chunk)
-            try:
-                await asyncio.sleep(self._spec.linger_s)
-            finally:
-                self._working.discard(chunk)
+        wait_s = self._linger.wait_s(now, len(chunk))
+        if wait_s:
+            # In our hands meanwhile, and still if we are cancelled here.
+            self._lingering.append(chunk)
+            await asyncio.sleep(wait_s)
             self._top_up(chunk)
+            self._lingering.remove(chunk)
+        self._linger.note(now, len(chunk))
         return chunk
 
     def _begin(self, slot: Slot, chunk: Parcel) -> None:
@@ -240,6 +238,13 @@ class Dispatch:
         return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
 
     def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
+        if len(indices) == len(chunk):
+            return ChunkWork(
+                stream=self._streams[chunk.ledger.stream],
+                payloads=chunk.payloads,
+                addresses=chunk.addresses,
+                received=chunk.received,
+            )
         return ChunkWork(
             stream=self._streams[chunk.ledger.stream],
             payloads=[chunk.payloads[i] for i in indices],

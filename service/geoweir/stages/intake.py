@@ -79,6 +79,7 @@ class Intake:
                 spec.prefilter.min_interval_s,
             )
         )
+        self._looks_closer = self._needs_reading or spec.retained == "ignore"
         self._ledger: Ledger | None = None
         self._hand: list[Parcel] = []
 
@@ -149,6 +150,9 @@ class Intake:
 
     def _at_the_door(self, parcel: Parcel) -> Parcel:
         """Settles or sends away what needs no worker; the rest of the parcel."""
+        sizes = list(map(len, parcel.payloads))
+        if not self._looks_closer and min(sizes) > 0 and max(sizes) <= self._spec.limits.payload:
+            return parcel
         rejected: list[int] = []
         filtered: dict[str, list[int]] = {}
         passing: list[int] = []

@@ -46,7 +46,8 @@ class Settlement:
         if not indices:
             return
         ledger = parcel.ledger
-        positions = [parcel.positions[index] for index in indices]
+        is_whole = len(indices) == len(parcel)
+        positions = parcel.positions if is_whole else [parcel.positions[index] for index in indices]
         counted = self._account.settle(ledger, positions, outcome, reason)
         parcel.release(indices)
         if counted:
