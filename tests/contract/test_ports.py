@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,18 @@ from typing import Literal, Self
 import pytest
 
 from geoweir.core.lane import DURABLE, REPEATED, Batch, LaneClosed, LaneOpened
+from geoweir.errors import BrokerError
 from geoweir.mqtt.inlet import MqttInlet
-from geoweir.mqtt.options import BrokerOptions, OnLink
+from geoweir.mqtt.options import BrokerOptions, OnLink, TlsFiles
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.ports import Outgoing, Refusal
-from support.mosquitto import Mosquitto, mosquitto
+from support.certificates import Certificates
+from support.mosquitto import Mosquitto, free_port, mosquitto
+from support.rumqttd import Rumqttd, rumqttd
 
-Protocol = Literal["5", "3.1.1"]
+#: The fast link plain and under TLS, and aiomqtt's two ways.
+Way = Literal["stream", "stream-tls", "aiomqtt-3.1.1", "aiomqtt-5-websockets"]
+WAYS: tuple[Way, ...] = ("stream", "stream-tls", "aiomqtt-3.1.1", "aiomqtt-5-websockets")
 
 
 @dataclass
@@ -65,9 +71,12 @@ def follow(event: asyncio.Event) -> OnLink:
 class Bench:
     """Everything of one test, ended with it."""
 
-    def __init__(self, broker: Mosquitto, protocol: Protocol) -> None:
+    def __init__(
+        self, broker: Mosquitto | Rumqttd, way: Way = "stream", authority: str | None = None
+    ) -> None:
         self.broker = broker
-        self.protocol = protocol
+        self.way = way
+        self.authority = authority
         self.running: list[asyncio.Future[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -81,7 +90,13 @@ class Bench:
                 raise ended
 
     def options(self) -> BrokerOptions:
-        return BrokerOptions(host="127.0.0.1", port=self.broker.port, protocol=self.protocol)
+        return BrokerOptions(
+            host="127.0.0.1",
+            port=self.broker.port,
+            protocol="3.1.1" if self.way == "aiomqtt-3.1.1" else "5",
+            transport="websockets" if self.way.endswith("websockets") else "tcp",
+            tls=TlsFiles(ca=self.authority) if self.way == "stream-tls" else None,
+        )
 
     def keep(self, work: Awaitable[None]) -> None:
         self.running.append(asyncio.ensure_future(work))
@@ -129,11 +144,25 @@ class Bench:
         return outlet
 
 
-@pytest.fixture(params=["5", "3.1.1"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    with mosquitto(tmp_path) as broker:
-        async with Bench(broker, request.param) as made:
+@pytest.fixture(params=WAYS)
+async def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, certificates: Certificates
+) -> AsyncIterator[Bench]:
+    port, way = free_port(), request.param
+    extra = f"listener {port} 127.0.0.1\n"
+    if way == "stream-tls":
+        extra += f"certfile {certificates.chain}\nkeyfile {certificates.key}\n"
+    if way.endswith("websockets"):
+        # mosquitto 2.0.21 does not start without a listener of another kind.
+        extra += f"protocol websockets\nlistener {free_port()} 127.0.0.1\n"
+    with mosquitto(tmp_path, extra=extra, port=port) as broker:
+        async with Bench(broker, way, str(certificates.authority)) as made:
             yield made
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
 def numbered(count: int, topic: str = "in/x", qos: int = 1) -> list[Outgoing]:
@@ -308,27 +337,28 @@ async def test_a_message_that_cuts_the_connection_is_refused_and_the_rest_goes_o
     bench: Bench,
 ) -> None:
     outlet = await bench.outlet()
-    messages = [*numbered(3), Outgoing("nul/\0/byte", b"x"), *numbered(3)]
+    messages = [*numbered(3), Outgoing("control/\x01/byte", b"x"), *numbered(3)]
     async with asyncio.timeout(60):
         answers = await outlet.send(messages)
     assert [isinstance(answer, Refusal) for answer in answers] == [False] * 3 + [True] + [False] * 3
 
 
 async def test_user_properties_and_content_type_arrive_with_mqtt_5(bench: Bench) -> None:
-    if bench.protocol != "5":
+    if bench.way == "aiomqtt-3.1.1":
         pytest.skip("MQTT 3.1.1 has no properties")
     tap, outlet = await bench.inlet(), await bench.outlet()
-    await outlet.send([Outgoing("in/x", b"1", 1, False, "text/plain", (("traceparent", "00-1"),))])
+    headers = (("traceparent", "00-1"), ("ort", "Zürich"))
+    await outlet.send([Outgoing("in/x", b"1", 1, False, "text/plain", headers, "k")])
     await tap.until(lambda: bool(tap.payloads()))
     batch = next(e for e in tap.seen if isinstance(e, Batch))
-    assert batch.headers == [(("traceparent", "00-1"),)]
+    assert batch.headers == [(("geoweir-key", "k"), *headers)]
 
 
 async def test_a_refused_publish_is_answered_with_its_reason(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text("topic readwrite open/#\n", encoding="utf-8")
     with mosquitto(tmp_path, extra=f"acl_file {acl}\n") as broker:
-        async with Bench(broker, "5") as bench:
+        async with Bench(broker) as bench:
             outlet = await bench.outlet()
             answers = await outlet.send([Outgoing("closed", b"1"), Outgoing("open/x", b"2")])
     assert isinstance(answers[0], Refusal)
@@ -338,9 +368,139 @@ async def test_a_refused_publish_is_answered_with_its_reason(tmp_path: Path) -> 
 
 async def test_a_packet_over_the_brokers_limit_is_refused_and_never_sent(tmp_path: Path) -> None:
     with mosquitto(tmp_path, extra="max_packet_size 2000\n") as broker:
-        async with Bench(broker, "5") as bench:
+        async with Bench(broker) as bench:
             outlet = await bench.outlet()
             answers = await outlet.send([Outgoing("x", bytes(3000)), Outgoing("x", b"2")])
     assert isinstance(answers[0], Refusal)
     assert answers[1] is None
     assert "disconnected due to" not in broker.log.read_text()
+
+
+async def test_a_payload_of_megabytes_goes_both_ways(bench: Bench) -> None:
+    tap, outlet = await bench.inlet(size=10**8), await bench.outlet()
+    # Through mosquitto's WebSockets a large packet crawls, by the second.
+    largest = 60_000 if bench.way == "aiomqtt-5-websockets" else 3_000_000
+    payloads = [bytes([n]) * size for n, size in enumerate((0, 1, 127, 128, 16_384, largest))]
+    await outlet.send([Outgoing("in/x", payload) for payload in payloads])
+    await tap.until(lambda: len(tap.payloads()) == len(payloads))
+    assert tap.payloads() == payloads
+
+
+async def test_a_full_input_keeps_its_connection_beyond_the_keep_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "options", lambda self: _with_keepalive(self.broker.port, 1))
+    with mosquitto(tmp_path) as broker:
+        async with Bench(broker) as bench:
+            tap, outlet = await bench.inlet(window=5), await bench.outlet()
+            await outlet.send(numbered(20))
+            await tap.until(lambda: len(tap.payloads()) == 5)
+            await outlet.send([Outgoing("elsewhere", b"")])
+            # The broker gives up on a client after one and a half keep-alives.
+            await asyncio.sleep(3)
+            for done in range(5, 25, 5):
+                tap.inlet.settle("in", 1, done - 1)
+                await tap.until(lambda: len(tap.payloads()) >= min(20, done + 5))  # noqa: B023
+            assert [type(e) for e in tap.seen if not isinstance(e, Batch)] == [LaneOpened]
+            assert tap.payloads() == texts(20)
+
+
+async def test_a_broker_that_falls_silent_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "options", lambda self: _with_keepalive(self.broker.port, 1))
+    with mosquitto(tmp_path) as broker:
+        async with Bench(broker) as bench:
+            tap = await bench.inlet()
+            broker.signal(signal.SIGSTOP)
+            try:
+                await tap.until(lambda: isinstance(tap.seen[-1], LaneClosed))
+            finally:
+                broker.signal(signal.SIGCONT)
+            closed = tap.seen[-1]
+            assert isinstance(closed, LaneClosed)
+            assert closed.why.startswith("the broker was silent for ")
+
+
+async def test_a_session_taken_over_says_so(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with Bench(broker) as bench:
+            tap = await bench.inlet()
+            other = await bench.inlet()
+            await tap.until(lambda: any(isinstance(e, LaneClosed) for e in tap.seen))
+            closed = next(e for e in tap.seen if isinstance(e, LaneClosed))
+            assert "session taken over by another client of the same id" in closed.why
+            await other.inlet.disconnect()
+
+
+async def test_topics_get_aliases_where_the_broker_offers_them(tmp_path: Path) -> None:
+    with mosquitto(tmp_path, extra="max_topic_alias 2\n") as broker:
+        async with Bench(broker) as bench:
+            tap, outlet = await bench.inlet(), await bench.outlet()
+            topics = [f"in/{n % 4}" for n in range(40)]
+            sent = [Outgoing(topic, str(n).encode()) for n, topic in enumerate(topics)]
+            assert await outlet.send(sent) == [None] * 40
+            await tap.until(lambda: len(tap.payloads()) == 40)
+            seen = [a for e in tap.seen if isinstance(e, Batch) for a in e.addresses]
+            assert (tap.payloads(), seen) == (texts(40), topics)
+
+
+async def test_an_unknown_authority_ends_the_first_contact_clearly(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    port = free_port()
+    tls = f"listener {port} 127.0.0.1\ncertfile {certificates.chain}\nkeyfile {certificates.key}\n"
+    with mosquitto(tmp_path, extra=tls, port=port):
+        outlet = MqttOutlet(
+            client_id="t",
+            options=BrokerOptions(host="127.0.0.1", port=port, protocol="5", tls=TlsFiles()),
+            on_link=follow(asyncio.Event()),
+        )
+        with pytest.raises(BrokerError, match="certificate"):
+            await outlet.connect_once()
+
+
+async def test_auto_falls_back_to_3_1_1_where_the_broker_knows_nothing_newer() -> None:
+    async def old_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await reader.read(1000)
+        # Accepts version 4 only, and answers as MQTT 3.1.1 has it.
+        writer.write(b"\x20\x02\x00" + (b"\x00" if hello[8] == 4 else b"\x01"))
+        await writer.drain()
+        await reader.read(1000)
+        writer.close()
+
+    server = await asyncio.start_server(old_broker, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        outlet = MqttOutlet(
+            client_id="t",
+            options=BrokerOptions(host="127.0.0.1", port=port),
+            on_link=follow(asyncio.Event()),
+        )
+        await outlet.connect_once()
+        assert not outlet.is_v5
+
+
+async def test_the_fast_link_speaks_with_a_second_broker(tmp_path: Path) -> None:
+    with rumqttd(tmp_path) as broker:
+        async with Bench(broker) as bench:
+            tap, outlet = await bench.inlet(window=50), await bench.outlet()
+            keyed = [
+                Outgoing("in/x", str(n).encode(), headers=(("n", str(n)),)) for n in range(500)
+            ]
+            sending = asyncio.ensure_future(outlet.send(keyed))
+            done = 0
+            while done < 500:
+                await tap.until(lambda: len(tap.payloads()) > done)  # noqa: B023 - awaited here
+                done = len(tap.payloads())
+                # It cuts the connection at an acknowledgement that is out of order.
+                tap.inlet.settle("in", 1, done - 1)
+            assert await sending == [None] * 500
+            assert tap.payloads() == texts(500)
+            headers = [h for e in tap.seen if isinstance(e, Batch) for h in e.headers]
+            assert headers == [(("n", str(n)),) for n in range(500)]
+            assert len(tap.epochs()) == 1
+
+
+def _with_keepalive(port: int, keepalive_s: int) -> BrokerOptions:
+    return BrokerOptions(host="127.0.0.1", port=port, protocol="5", keepalive_s=keepalive_s)

@@ -88,11 +88,11 @@ class Mosquitto:
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, *, extra: str = "") -> Iterator[Mosquitto]:
+def mosquitto(folder: Path, *, extra: str = "", port: int | None = None) -> Iterator[Mosquitto]:
     """A running mosquitto; skips, by name, where there is none."""
     if BINARY is None:
         pytest.skip("no mosquitto on this machine")
-    broker = Mosquitto(folder, extra=extra)
+    broker = Mosquitto(folder, extra=extra, port=port)
     try:
         yield broker.start()
     finally:

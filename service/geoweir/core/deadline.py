@@ -28,7 +28,8 @@ class Deadlines:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._times: dict[Hashable, _RunTimes] = {}
-        self.stall_s: float = timeout_s * STALL_SHARE
+        # No shorter than the shortest first pass: a busy machine must not make culprits.
+        self.stall_s: float = min(timeout_s, max(timeout_s * STALL_SHARE, SHORTEST_S))
 
     def first_pass(self, stream: Hashable) -> float:
         """The deadline for a chunk of the stream: 8 times its p99, 0.25 s to ``timeout_s``."""

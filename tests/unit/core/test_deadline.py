@@ -60,6 +60,8 @@ def test_misses_without_a_culprit_lengthen_the_deadline() -> None:
 
 def test_one_input_of_a_careful_run_has_an_eighth_of_the_timeout() -> None:
     assert Deadlines(4.0).stall_s == 0.5
+    assert Deadlines(0.5).stall_s == 0.25
+    assert Deadlines(0.1).stall_s == 0.1
 
 
 def test_one_isolation_at_a_time() -> None:
