@@ -59,7 +59,7 @@ def private_bytes(pid: int) -> int:
 
 
 def inherited_bytes(pid: int) -> int:
-    """Of these, what a worker got at its fork and shares with others: the pool counts it to none."""
+    """Of these, what a worker got at its fork and still shares: the pool does not count it."""
     sizes = {"Anonymous": 0, "Private_Dirty": 0}
     with contextlib.suppress(OSError, ValueError, IndexError):
         text = (_PROC / str(pid) / "smaps_rollup").read_text(encoding="ascii")
