@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from geoweir.settings.machine import cpu_quota
 from geoweir.sizing.processes import busy_s, cpu_s, family
 from geoweir.sizing.results import Load
 
@@ -57,14 +58,22 @@ class Reading:
             (after - then) / seconds
             for after, then in zip(self._busy(), before._busy(), strict=True)
         )
+        ours = tool + broker + service + workers
         return Load(
             tool=tool,
             broker=broker,
             service=service,
             workers=workers,
-            others=max(0.0, machine - tool - broker - service - workers),
-            machine=machine / (os.cpu_count() or 1),
+            others=max(0.0, machine - ours),
+            # In a container the bound is our own, and the machine may be large and idle.
+            machine=max(machine / (os.cpu_count() or 1), ours / _usable_cores()),
         )
 
     def _busy(self) -> tuple[float, ...]:
         return self.tool_s, self.broker_s, self.service_s, self.workers_s, self.machine_s
+
+
+def _usable_cores() -> float:
+    cores = float(len(os.sched_getaffinity(0)))
+    quota = cpu_quota()
+    return cores if not quota else min(cores, quota)

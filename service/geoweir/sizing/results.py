@@ -11,7 +11,7 @@ __all__ = ["Calm", "Ceiling", "Latency", "Load", "Memory", "StreamOutcomes", "Tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How busy each part was, in cores; ``machine`` is the share of all cores, 0 to 1."""
+    """How busy each part was, in cores; ``machine`` is the share of those that are to be had."""
 
     tool: float  # feeder and listener
     broker: float
