@@ -146,8 +146,8 @@ def _find(kind: Kind | None) -> _Program:
         program = _iotcore()
     if program is None:
         raise BrokerError(
-            "the demo found no broker. Install mosquitto 2.0.13 or later, or the package with its"
-            " own: pip install 'geoweir[demo]'."
+            "there is no broker to start here. Install mosquitto 2.0.13 or later, or the package"
+            " with its own: pip install 'geoweir[demo]'."
         )
     return program
 
