@@ -31,10 +31,13 @@ _UNREADABLE: Final = (
     SenderError,
     ValueError,
     AttributeError,
+    TypeError,
     LookupError,
     OverflowError,
     RecursionError,
 )
+
+_NUMBERS: Final = frozenset({int, float})
 
 _Read = Callable[[Any, str], Any]
 
@@ -142,7 +145,11 @@ def _geojson_position(
 
     def read(document: Any, address: str) -> tuple[float, float, float | None]:  # noqa: ANN401
         position = coordinates(document, address)
-        return position[0], position[1], position[2] if len(position) > 2 else None  # noqa: PLR2004
+        x, y, z = position[0], position[1], position[2] if len(position) > 2 else None  # noqa: PLR2004
+        # Wanted by another path as well, they were decoded as whatever they are.
+        if type(x) in _NUMBERS and type(y) in _NUMBERS and (z is None or type(z) in _NUMBERS):
+            return x, y, z
+        raise SenderError("geometry", "The position holds something else than numbers.")
 
     return read
 

@@ -52,6 +52,10 @@ def test_json_and_owntracks_points_are_read_too() -> None:
         b'{"type":"FeatureCollection","features":[' + GOOD + b"]}",
         b'{"type":"Point","coordinates":[1,2]}',
         feature({"type": "LineString", "coordinates": [[0, 0], [1, 1]]}),
+        feature({"type": "Point"}),
+        feature({"type": "Point", "coordinates": None}),
+        feature({"type": "Point", "coordinates": {}}),
+        feature({"type": "Point", "coordinates": []}),
         feature({"type": "Point", "coordinates": [1]}),
         feature({"type": "Point", "coordinates": ["1", 2]}),
         feature({"type": "Point", "coordinates": [1, 91]}),
@@ -83,6 +87,15 @@ def test_paths_that_contradict_each_other_leave_everything_to_the_worker() -> No
     ):
         reader = LightReader(stream(fields=fields))
         assert reader.read(feature(POINT, a="x"), "in") is None
+
+
+@pytest.mark.parametrize("coordinates", [None, True, 1, "ab", {}, [], [None, 1], [{}, []], [True, 1]])
+def test_t11_a_path_into_the_position_does_not_make_the_position_trusted(
+    coordinates: object,
+) -> None:
+    reader = LightReader(stream(fields=Fields(id="geometry.coordinates.0")))
+
+    assert reader.read(feature({"type": "Point", "coordinates": coordinates}), "in") is None
 
 
 def test_one_path_may_serve_two_fields() -> None:
