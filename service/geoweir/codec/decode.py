@@ -145,16 +145,19 @@ def _parse(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         document = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
+        if "memory" in error.msg:
+            # So it says of lists that are cut off; where memory really lacks, the sender is sound.
+            return _parse_exactly(payload)
         reason = "depth" if "depth" in error.msg or "recursion" in error.msg else "json"
         raise SenderError(reason, f"The payload is not JSON: {error}.") from None
     return _parse_exactly(payload) if _MANY_DIGITS in payload.translate(_ALIKE) else document
 
 
 def _parse_exactly(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Parses JSON that was seen to be sound, keeping integers beyond 64 bits."""
+    """Parses JSON once more, keeping integers beyond 64 bits."""
     try:
         return msgspec.json.decode(payload)
     except RecursionError:
-        raise SenderError("depth", "The payload is nested too deep for its long numbers.") from None
+        raise SenderError("depth", "The payload is nested too deep.") from None
     except msgspec.MsgspecError as error:
         raise SenderError("json", f"The payload is not JSON: {error}.") from None

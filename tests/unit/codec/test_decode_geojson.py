@@ -159,6 +159,13 @@ def test_a_broken_payload_is_rejected_by_name(payload: bytes, expected: str) -> 
     assert reason(payload) == expected
 
 
+def test_lists_that_are_cut_off_are_not_called_a_lack_of_memory() -> None:
+    (rejection,) = decode(b"[" * 300).rejected.values()
+
+    assert rejection.reason == "json"
+    assert "memory" not in rejection.detail
+
+
 def test_t09_a_payload_over_the_limit_is_rejected_before_it_is_parsed() -> None:
     assert reason(b"{" * 500, stream(limits=Limits(payload=400))) == "payload"
 
