@@ -154,7 +154,7 @@ async def test_a_worker_that_keeps_much_is_recycled_between_chunks() -> None:
     assert restarts.reasons() == ["recycle"]
 
 
-async def test_a_worker_runs_with_the_limits_it_should_have() -> None:
+async def test_t27_a_worker_runs_with_the_limits_it_should_have() -> None:
     async with pool_of(1) as pool:
         (status,) = await answers(pool, "status")
     lines = {line.split(b"  ")[0]: line.split() for line in status.splitlines()}

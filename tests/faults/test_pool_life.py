@@ -139,7 +139,7 @@ def test_a_preloaded_layer_is_shared_and_does_not_eat_the_cap() -> None:
     assert int(private) < 40_000_000
 
 
-def test_a_worker_has_no_part_of_the_service_and_no_secret() -> None:
+def test_t26_a_worker_has_no_part_of_the_service_and_no_secret() -> None:
     secrets = dict.fromkeys(("GEOWEIR_MQTT_PASSWORD", "MY_TOKEN", "NOTIFY_SOCKET"), "x")
     modules, environment = outcome("inside", **secrets).splitlines()
     roots = {".".join(name.split(".")[:2]) for name in modules.split()}

@@ -90,7 +90,7 @@ def test_the_receive_window_holds_while_outcomes_come_out_of_order(
         assert service.metric("geoweir_receive_window") == 50
 
 
-def test_ten_thousand_ids_make_no_new_series(broker: Broker, tmp_path: Path) -> None:
+def test_t17_ten_thousand_ids_make_no_new_series(broker: Broker, tmp_path: Path) -> None:
     config = configuration(broker, prefilter={"min_interval": "1s"}, limits={"ids": 1000})
     config["pool"]["chunk"] = 128
     with (

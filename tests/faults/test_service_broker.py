@@ -105,7 +105,7 @@ def saved(broker: Broker) -> None:
     eventually(lambda: file.exists() and file.stat().st_mtime_ns > before)
 
 
-def test_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
+def test_t16_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
     tmp_path: Path,
 ) -> None:
     with refusing(tmp_path, "geoweir/s/secret", most=100_000) as (service, listener, sender):
@@ -167,7 +167,7 @@ def test_a_refused_rejection_is_named_in_the_log_and_blocks_nothing(tmp_path: Pa
         eventually(lambda: "geoweir/rejected/s" in service.log())
 
 
-def test_what_the_broker_finds_too_big_is_rejected_and_cuts_nothing(tmp_path: Path) -> None:
+def test_t16_what_the_broker_finds_too_big_is_rejected_and_cuts_nothing(tmp_path: Path) -> None:
     needs_mosquitto()
     write_mischief(tmp_path)
     with (

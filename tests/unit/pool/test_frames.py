@@ -62,7 +62,7 @@ def test_an_answer_becomes_the_chunks_outcome() -> None:
         answer(b"\x00", OutMessage(-2, MessageKind.RESULT, "t", b"", "")),
     ],
 )
-def test_an_answer_about_other_inputs_or_with_foreign_codes_is_refused(answered: Answer) -> None:
+def test_t24_an_answer_about_other_inputs_or_with_foreign_codes_is_refused(answered: Answer) -> None:
     with pytest.raises(WorkerError):
         checked_done(answered, 1)
 
@@ -93,12 +93,12 @@ def test_every_code_of_a_worker_is_accepted() -> None:
         msgspec.msgpack.encode(["Answer", 1, -1, 2, "text", [], 3, [], 4]),
     ],
 )
-def test_what_is_no_reply_is_refused(body: bytes) -> None:
+def test_t24_what_is_no_reply_is_refused(body: bytes) -> None:
     with pytest.raises(WorkerError):
         decode_reply(body)
 
 
-def test_garbled_replies_are_replies_or_refused() -> None:
+def test_t24_garbled_replies_are_replies_or_refused() -> None:
     source = random.Random(3)
     good = pack(answer(b"\x00", MESSAGE))
     for _ in range(5000):

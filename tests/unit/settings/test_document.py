@@ -77,11 +77,11 @@ def test_a_quotation_shows_the_variable_and_not_its_value() -> None:
         ("a: " + "{a: " * 5000, (1, 128, "too-deep")),
     ],
 )
-def test_a_fault_of_the_text_has_its_place(text: str, place: tuple[int, int, str]) -> None:
+def test_t30_a_fault_of_the_text_has_its_place(text: str, place: tuple[int, int, str]) -> None:
     assert places(read(text)) == [place]
 
 
-def test_a_repeated_key_names_the_first_line_and_the_first_value_stays() -> None:
+def test_t30_a_repeated_key_names_the_first_line_and_the_first_value_stays() -> None:
     document = read("a: 1\nb: 2\na: {c: *x}\n")
     assert document.data == {"a": 1, "b": 2}
     assert [fault.message for fault in document.faults] == [
@@ -94,7 +94,7 @@ def test_what_is_not_utf8_is_a_fault_with_its_place() -> None:
     assert places(document) == [(2, 5, "not-utf8")]
 
 
-def test_a_file_that_is_too_big_is_not_read() -> None:
+def test_t30_a_file_that_is_too_big_is_not_read() -> None:
     document = parse(b"a: 1\n" + b"#" * MAX_BYTES, "gw.yaml", {})
     assert places(document) == [(1, 1, "too-big")]
     assert document.data == {}

@@ -8,7 +8,7 @@ from geoweir.settings.scalars import SubstitutionError, is_one_variable, resolve
 @pytest.mark.parametrize(
     "text", ["on", "off", "NO", "yes", "012", "-012", "12:30", "12:30:00", "1_000", "3.1.1", "0b1"]
 )
-def test_what_only_yaml_1_1_reads_stays_text(text: str) -> None:
+def test_t30_what_only_yaml_1_1_reads_stays_text(text: str) -> None:
     assert resolve(text) == text
 
 

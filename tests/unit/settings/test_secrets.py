@@ -76,7 +76,7 @@ def test_the_token_is_the_first_line_of_its_file(folder: Folder) -> None:
         "mqtt: {password: |\n  canary\n  }",
     ],
 )
-def test_no_form_of_a_fault_holds_a_secret(folder: Folder, text: str) -> None:
+def test_t26_no_form_of_a_fault_holds_a_secret(folder: Folder, text: str) -> None:
     loaded = folder.load(STREAM + text, {"PW": "canary"})
     assert loaded.settings is None
     for fault in loaded.faults:

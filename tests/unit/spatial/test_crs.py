@@ -23,7 +23,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_row_19_a_name_that_the_configuration_does_not_hold_never_reaches_proj(name: str) -> None:
+def test_t19_a_name_that_the_configuration_does_not_hold_never_reaches_proj(name: str) -> None:
     known = KnownCrs(["EPSG:4326", "EPSG:3857"])
     before = transformer.cache_info()
     assert name not in known
@@ -34,7 +34,7 @@ def test_row_19_a_name_that_the_configuration_does_not_hold_never_reaches_proj(n
     assert transformer.cache_info() == before
 
 
-def test_row_19_proj_has_no_network() -> None:
+def test_t19_proj_has_no_network() -> None:
     KnownCrs(["EPSG:4326"])
     assert not pyproj.network.is_network_enabled()  # type: ignore[attr-defined]
 
@@ -69,7 +69,7 @@ def test_reprojection_is_x_before_y_and_keeps_z() -> None:
     assert moved[3].is_empty
 
 
-def test_row_20_the_pole_is_an_error_of_that_feature_only_and_never_infinite() -> None:
+def test_t20_the_pole_is_an_error_of_that_feature_only_and_never_infinite() -> None:
     given = objects(["POINT (1 1)", "POINT (0 90)", "LINESTRING (0 0, 0 90, 0 -90)", "POINT (2 2)"])
     moved, errors = reproject(given, "EPSG:4326", "EPSG:3857")
     assert [error is None for error in errors] == [True, False, False, True]
@@ -79,13 +79,13 @@ def test_row_20_the_pole_is_an_error_of_that_feature_only_and_never_infinite() -
 
 
 @pytest.mark.parametrize("wkt", ["POINT (0 91)", "POINT (600 0)", "POINT (1e300 1e300)"])
-def test_row_20_what_is_no_place_on_earth_is_an_error(wkt: str) -> None:
+def test_t20_what_is_no_place_on_earth_is_an_error(wkt: str) -> None:
     _, errors = reproject(objects([wkt]), "EPSG:4326", "EPSG:3857")
     assert errors[0] is not None
 
 
 @pytest.mark.parametrize("dst", ["EPSG:3857", "EPSG:32633"])
-def test_row_11_nan_and_infinity_are_errors_and_not_results(dst: str) -> None:
+def test_t11_nan_and_infinity_are_errors_and_not_results(dst: str) -> None:
     given = objects([shapely.Point(np.nan, 1), shapely.LineString([(0, 0), (1, np.inf)])])
     _, errors = reproject(given, "EPSG:4326", dst)
     assert None not in errors

@@ -116,7 +116,7 @@ def test_first_is_the_lowest_of_the_layer_and_all_are_ascending() -> None:
 
 
 @pytest.mark.parametrize("predicate", PREDICATES)
-def test_row_11_nothing_with_nan_or_infinity_is_ever_in_a_layer(predicate: Predicate) -> None:
+def test_t11_nothing_with_nan_or_infinity_is_ever_in_a_layer(predicate: Predicate) -> None:
     nan, inf = np.nan, np.inf
     with np.errstate(invalid="ignore"):
         given = objects(
@@ -142,14 +142,14 @@ def comb(*, teeth: int, upright: bool) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("predicate", PREDICATES)
-def test_row_3_crossed_combs_are_decided_by_the_prepared_layer(predicate: Predicate) -> None:
+def test_t03_crossed_combs_are_decided_by_the_prepared_layer(predicate: Predicate) -> None:
     # Unprepared, within takes 16.8 s and 1 GB here: the test would not fail but the suite would.
     zones = layer([shapely.polygons(comb(teeth=1000, upright=True))])
     given = objects([shapely.polygons(comb(teeth=1000, upright=False))])
     assert joined(zones, given, predicate, "all") == ([(0, 0)] if predicate == "intersects" else [])
 
 
-def test_row_3_lines_against_lines_are_bounded_by_vertices_by_vertices() -> None:
+def test_t03_lines_against_lines_are_bounded_by_vertices_by_vertices() -> None:
     zones = layer([shapely.linestrings(comb(teeth=400, upright=True))])
     given = objects([shapely.linestrings(comb(teeth=400, upright=False))])
     with pytest.raises(TooComplexError, match="at most 250000"):

@@ -23,7 +23,7 @@ def test_a_repair_is_valid(method: Method) -> None:
     assert shapely.area(repaired) > 0
 
 
-def test_row_2_more_vertices_than_may_be_repaired_are_too_complex() -> None:
+def test_t02_more_vertices_than_may_be_repaired_are_too_complex() -> None:
     ring = shapely.Polygon(np.random.default_rng(1).random((500, 2)))
     assert too_complex(ring, 501) is None
     refusal = too_complex(ring, 500)

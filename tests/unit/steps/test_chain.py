@@ -147,7 +147,7 @@ def test_a_chunk_as_one_message_is_shared_by_its_published_inputs() -> None:
     assert sorted(message.input for message in done.messages) == [-1, 1]
 
 
-def test_row_8_properties_at_any_depth_end_in_an_outcome(tmp_path: Path) -> None:
+def test_t08_properties_at_any_depth_end_in_an_outcome(tmp_path: Path) -> None:
     (tmp_path / "row8.py").write_text("def step(chunk): pass\n")
     spec = WorkerSpec(
         streams=(stream(steps=(StepSpec(name="python", options={"call": "row8:step"}),)),),

@@ -19,7 +19,7 @@ from support.features import context, features, layer
 BOWTIE = "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))"
 
 
-def test_row_20_a_feature_at_the_pole_is_in_error_and_the_others_are_moved() -> None:
+def test_t20_a_feature_at_the_pole_is_in_error_and_the_others_are_moved() -> None:
     chunk = features(["POINT (1 1)", "POINT (0 90)", None, "POINT EMPTY"])
     Reproject({"to": "EPSG:3857"}, context()).run(chunk)
     assert chunk.crs == "EPSG:3857"
@@ -37,7 +37,7 @@ def test_a_feature_in_error_is_moved_too_so_that_the_result_s_crs_is_true() -> N
     assert shapely.bounds(chunk.geometry[0])[2] == pytest.approx(111_319.49)
 
 
-def test_row_19_a_step_to_an_unnamed_crs_is_not_made() -> None:
+def test_t19_a_step_to_an_unnamed_crs_is_not_made() -> None:
     with pytest.raises(ConfigurationError):
         Reproject({"to": "EPSG:25832"}, context())
 
@@ -57,7 +57,7 @@ def test_a_repaired_feature_says_so(method: str) -> None:
     assert chunk.repaired == [f"{method}: Self-intersection[0.5 0.5]", None]
 
 
-def test_row_2_an_invalid_ring_over_max_vertices_is_an_error_without_a_repair() -> None:
+def test_t02_an_invalid_ring_over_max_vertices_is_an_error_without_a_repair() -> None:
     ring = shapely.polygons(np.random.default_rng(1).random((600, 2)))
     chunk = features([ring, BOWTIE])
     Validate({"repair": "linework", "max_vertices": 500}, context()).run(chunk)
@@ -122,7 +122,7 @@ def test_join_names_the_fields_and_layers_that_there_are() -> None:
         Join(options | {"layer": "zone"}, context(zones()))
 
 
-def test_row_3_a_pair_too_complex_is_the_culprit_s_error_only() -> None:
+def test_t03_a_pair_too_complex_is_the_culprit_s_error_only() -> None:
     line = shapely.LineString(np.random.default_rng(2).random((700, 2)))
     layers = {"zones": layer([line])}
     other = shapely.LineString(np.random.default_rng(3).random((700, 2)))
@@ -178,7 +178,7 @@ def test_where_inside_filters_what_is_outside_null_or_on_the_boundary() -> None:
     assert chunk.filtered == [None, "where", "where", "where", "where"]
 
 
-def test_row_11_nan_is_never_inside() -> None:
+def test_t11_nan_is_never_inside() -> None:
     with np.errstate(invalid="ignore"):
         given = [shapely.Point(np.nan, 1), shapely.linestrings([(1, 1), (np.nan, 1)])]
     chunk = features(given)

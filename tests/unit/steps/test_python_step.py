@@ -123,7 +123,7 @@ def test_a_null_geometry_may_be_left(make: Any) -> None:
     assert (chunk.geometry[0], chunk.errors) == (None, [None])
 
 
-def test_row_8_properties_too_deep_to_copy_are_that_feature_s_error(make: Any) -> None:
+def test_t08_properties_too_deep_to_copy_are_that_feature_s_error(make: Any) -> None:
     deep: Any = []
     for _ in range(5000):
         deep = [deep]
@@ -133,7 +133,7 @@ def test_row_8_properties_too_deep_to_copy_are_that_feature_s_error(make: Any) -
     assert (chunk.errors[1], chunk.properties[1]) == (None, {"seen": 1})
 
 
-def test_row_8_a_self_containing_value_is_that_feature_s_error_in_the_next_step(make: Any) -> None:
+def test_t08_a_self_containing_value_is_that_feature_s_error_in_the_next_step(make: Any) -> None:
     chunk = points(2)
     make("chunk.properties[0]['self'] = chunk.properties[0]").run(chunk)
     make("chunk.properties[-1]['seen'] = 1").run(chunk)

@@ -51,7 +51,7 @@ def test_an_event_is_one_json_object(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @given(value=st.text() | st.text(alphabet="\x1b[0;31m\r\n\x9b\u202e\ud800ab", max_size=30))
-def test_no_value_reaches_the_terminal_as_control(form: LogFormat, value: str) -> None:
+def test_t29_no_value_reaches_the_terminal_as_control(form: LogFormat, value: str) -> None:
     stream = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -97,7 +97,7 @@ def test_many_ids_are_shown_in_part(stream: io.StringIO) -> None:
     assert orjson.loads(stream.getvalue())["ids"][-2:] == ["19", "and 108 more"]
 
 
-def test_a_flood_of_one_kind_is_thinned_and_counted() -> None:
+def test_t27_a_flood_of_one_kind_is_thinned_and_counted() -> None:
     now = 0.0
     flood = FloodFilter(lambda: now)
     passed = []

@@ -152,7 +152,7 @@ def test_a_worker_that_names_too_many_steps_makes_no_series() -> None:
         lambda m: m.received("unknown", 1.0),
     ],
 )
-def test_a_label_that_no_list_knows_is_refused(report: Callable[[Metrics], None]) -> None:
+def test_t17_a_label_that_no_list_knows_is_refused(report: Callable[[Metrics], None]) -> None:
     metrics = new_metrics()
     before = set(samples(metrics))
 

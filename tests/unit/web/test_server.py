@@ -167,7 +167,7 @@ async def test_only_get_and_head_are_allowed(client: aiohttp.ClientSession, meth
         assert answer.headers["Allow"] == "GET, HEAD"
 
 
-async def test_a_foreign_host_is_misdirected(client: aiohttp.ClientSession) -> None:
+async def test_t28_a_foreign_host_is_misdirected(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/account", headers={"Host": "evil.example"}) as answer:
         assert answer.status == 421
         assert "streams" not in await answer.text()
@@ -216,7 +216,7 @@ async def test_a_body_is_refused_unread(server: HttpServer) -> None:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_more_idle_sockets_than_the_bound_do_not_keep_a_health_check_out(
+async def test_t28_more_idle_sockets_than_the_bound_do_not_keep_a_health_check_out(
     server: HttpServer, client: aiohttp.ClientSession
 ) -> None:
     port = int(server.url.rpartition(":")[2])
@@ -300,7 +300,7 @@ def test_the_page_holds_no_inline_script_or_style() -> None:
     assert re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL) == [""]
 
 
-def test_the_pages_script_sets_text_only() -> None:
+def test_t29_the_pages_script_sets_text_only() -> None:
     script = (files("geoweir.web") / "static" / "status.js").read_text()
 
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
