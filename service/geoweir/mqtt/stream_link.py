@@ -54,6 +54,7 @@ _OVERHEAD: Final = 16
 _MANY: Final = 8
 _GATHER_S: Final = 0.002
 _WRITE_BUFFER: Final = 262_144  # bytes written and not yet taken by the system, about
+_SHORTEST_SUBACK: Final = 4  # packet id, no properties, one reason code
 _LEAVE_S: Final = 2.0
 
 
@@ -175,8 +176,11 @@ class StreamLink(asyncio.Protocol):
             raise BrokerError(f'subscribe "{topic_filter}": {error}') from None
         self._granted = self._loop.create_future()
         self._write(packet)
-        granted = await self._answer_to(topic_filter, self._granted)
-        self._under_way.discard(mid)
+        try:
+            granted = await self._answer_to(topic_filter, self._granted)
+        finally:
+            self._granted = None
+            self._under_way.discard(mid)
         code, properties = granted.body[-1], _properties_of(granted.body, 2)
         if code >= REFUSED:
             raise BrokerError(
@@ -282,6 +286,8 @@ class StreamLink(asyncio.Protocol):
                 read = self._reader.read(*self._listener.room())
                 for packet in read.others:
                     self._handle(packet)
+                if not self._accepted.done() and (len(read.arrivals) or read.acknowledged):
+                    raise MalformedError("a packet before CONNACK")
             except MalformedError as error:
                 self._fail(BrokerError(f"the broker broke the protocol: {error}"))
                 return 0
@@ -302,7 +308,10 @@ class StreamLink(asyncio.Protocol):
             case PacketType.CONNACK:
                 self._connack(packet.body)
             case PacketType.SUBACK:
-                if self._granted is not None and not self._granted.done() and packet.body:
+                if len(packet.body) < _SHORTEST_SUBACK:
+                    raise MalformedError("a SUBACK that does not fit")
+                _properties_of(packet.body, 2)  # whoever waits can't end the connection
+                if self._granted is not None and not self._granted.done():
                     self._granted.set_result(packet)
             case PacketType.PINGRESP:
                 pass  # heard, which is what counts
@@ -452,7 +461,10 @@ def _properties_of(body: bytes, at: int) -> Properties:
     """The properties that stand in a packet's body at a place, none where it ends before."""
     if len(body) <= at:
         return Properties()
-    length, start = variable(body, at)
+    try:
+        length, start = variable(body, at)
+    except IndexError:
+        raise MalformedError("properties that are cut off") from None
     return read_properties(body[start : start + length])
 
 
