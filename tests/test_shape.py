@@ -22,6 +22,14 @@ def test_every_reason_is_documented_under_its_outcome_and_no_other() -> None:
         assert documented == {reason for reason in reasons if reason}, outcome
 
 
+def test_every_answered_threat_has_tests_that_carry_its_number_and_no_other_has() -> None:
+    table = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    answered = {int(number) for number in re.findall(r"^\| ([0-9]+) \|", table, re.MULTILINE)}
+    tests = (ROOT / "tests").rglob("test_*.py")
+    text = "".join(path.read_text(encoding="utf-8") for path in tests)
+    assert answered == {int(number) for number in re.findall(r"\bdef test_t([0-9]+)_", text)}
+
+
 def test_every_init_is_empty() -> None:
     assert [p for p in PACKAGE.rglob("__init__.py") if p.read_text(encoding="utf-8").strip()] == []
 

@@ -15,6 +15,7 @@ from support.outside import point
 from support.running import Running, run_service
 
 STREAM = "hostile"
+GATED = "gated"
 NOW = time.time()
 
 
@@ -56,6 +57,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "1e400": (at("[1e400,1]"), "json"),
     "lone-surrogate": (feature(ident='"\\ud800"'), "json"),
     "lone-surrogate-in-properties": (feature(properties='{"a":"\\udfff"}'), "json"),
+    "byte-order-mark": (b"\xef\xbb\xbf" + feature(), "json"),
+    "lists-cut-off": (b"[" * 300, "json"),
+    "nul-in-text": (feature(ident='"a\0b"'), "json"),
     "two-documents": (feature() * 2, "json"),
     "empty": (b"", "empty"),
     "list": (b"[1,2]", "shape"),
@@ -68,6 +72,12 @@ BAD: dict[str, tuple[bytes, str]] = {
     "unknown-geometry": (at("[1,2]", "Circle"), "geometry"),
     "text-coordinates": (at('["1","2"]'), "geometry"),
     "one-coordinate": (at("[1]"), "geometry"),
+    "no-coordinates": (feature(geometry='{"type":"Point"}'), "geometry"),
+    "null-coordinates": (at("null"), "geometry"),
+    "geometry-of-no-type": (feature(geometry='{"coordinates":[1,2]}'), "geometry"),
+    "geometry-text": (feature(geometry='"POINT (1 2)"'), "geometry"),
+    "geometry-list": (feature(geometry="[1,2]"), "geometry"),
+    "true-coordinate": (at("[true,1]"), "geometry"),
     "open-ring": (at("[[[0,0],[1,0],[1,1],[0,1]]]", "Polygon"), "geometry"),
     "short-ring": (at("[[[0,0],[1,0],[0,0]]]", "Polygon"), "geometry"),
     "too-big": (feature(properties=json.dumps({"a": "x" * 1_000_000})), "payload"),
@@ -88,6 +98,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "crs-that-reads-a-file": (named_crs("+proj=longlat +nadgrids=/etc/passwd"), "crs"),
     "crs-with-nul": (named_crs("EPSG:4326\0"), "crs"),
     "no-id": (b'{"type":"Feature","geometry":null,"properties":{}}', "id"),
+    "no-id-in-a-collection": (
+        b'{"type":"FeatureCollection","features":[' + feature() + b',{"type":"Feature",'
+        b'"geometry":null,"properties":{}}]}',
+        "id",
+    ),
     "null-id": (feature(ident="null"), "id"),
     "true-id": (feature(ident="true"), "id"),
     "object-id": (feature(ident='{"a":1}'), "id"),
@@ -106,7 +121,19 @@ BAD: dict[str, tuple[bytes, str]] = {
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = {
-        "streams": {STREAM: {"subscribe": "in/#", "fields": {"time": "properties.time"}}},
+        "streams": {
+            STREAM: {"subscribe": "in/#", "fields": {"time": "properties.time"}},
+            GATED: {
+                "subscribe": "gated/#",
+                "fields": {"time": "properties.time"},
+                "prefilter": {
+                    "bbox": [-180, -90, 180, 90],
+                    "z": [-1e6, 1e6],
+                    "max_age": "24h",
+                    "min_interval": "1ms",
+                },
+            },
+        },
         "pool": {"workers": 1},
     }
     with run_service(tmp_path_factory.mktemp("bad-input"), config) as made:
@@ -166,6 +193,17 @@ def test_all_bad_payloads_at_once_between_good_ones_cost_nothing_else(running: R
     unharmed(running)
 
 
+def test_what_a_worker_refuses_passes_the_prefilter_and_is_rejected_with_the_same_reason(
+    running: Running,
+) -> None:
+    running.sender.send([(f"gated/{case}", payload) for case, (payload, _) in BAD.items()])
+    eventually(lambda: running.service.stream(GATED)["rejected"] == len(BAD))
+    told = {m.body["topic"]: m.body for m in running.listener.on(f"geoweir/rejected/{GATED}")}
+    reasons = {topic.removeprefix("gated/"): body["reason"] for topic, body in told.items()}
+    assert reasons == {case: reason for case, (_, reason) in BAD.items()}
+    unharmed(running)
+
+
 def test_a_null_geometry_is_no_fault(running: Running) -> None:
     result = running.give("in/x", feature('"nowhere"', "null"), f"geoweir/{STREAM}/nowhere")
     assert result["geometry"] is None
@@ -198,7 +236,9 @@ def test_properties_that_no_writer_of_json_takes_are_an_error_of_their_feature(
 
 def test_the_reasons_of_the_metrics_are_those_of_the_messages(running: Running) -> None:
     for reason in {reason for _, reason in BAD.values()}:
-        told = sum(m.body["reason"] == reason for m in running.listener.on("geoweir/rejected/"))
+        told = sum(
+            m.body["reason"] == reason for m in running.listener.on(f"geoweir/rejected/{STREAM}")
+        )
         counted = running.service.metric(
             "geoweir_outcomes_total", stream=STREAM, outcome="rejected", reason=reason
         )

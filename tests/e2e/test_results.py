@@ -148,6 +148,32 @@ def test_user_properties_go_on_and_name_the_key(running: Running) -> None:
     assert message.content_type == "application/geo+json"
 
 
+@pytest.mark.parametrize(
+    ("name", "headers", "passed_on"),
+    [
+        ("many", [(f"k{n}", "v") for n in range(300)], 32),
+        ("huge", [("a", "1"), ("b", "x" * 60_000), ("c", "3")], 1),
+        ("huge-name", [("x" * 60_000, "")], 0),
+        ("empty", [("", "")], 1),
+        ("forged", [("geoweir-key", "forged"), ("geoweir-key", "again"), ("a", "1")], 1),
+        ("repeated", [("a", "1"), ("a", "2")], 2),
+        ("markup", [("[/]\u202e", "<img src=x onerror=alert(1)>")], 1),
+    ],
+)
+def test_hostile_user_properties_are_bounded_and_cut_no_connection(
+    running: Running, name: str, headers: list[tuple[str, str]], passed_on: int
+) -> None:
+    if not running.broker.is_v5:
+        pytest.skip("user properties need MQTT 5; this broker speaks 3.1.1")
+    running.sender.send([("in/plain/x", point(f"headers-{name}"))], headers=headers)
+    message = running.result(f"geoweir/plain/headers-{name}")
+    keys = [value for key, value in message.headers if key == "geoweir-key"]
+    assert keys == [message.body["geoweir"]["key"]]
+    others = [pair for pair in message.headers if pair[0] != "geoweir-key"]
+    assert others == [pair for pair in headers if pair[0] != "geoweir-key"][:passed_on]
+    assert running.service.metric("geoweir_mqtt_reconnects_total") == 0
+
+
 def test_a_collection_is_one_input_of_many_results(running: Running) -> None:
     before = running.service.stream("plain")
     features = [json.loads(point(f"member-{n}", n, n)) for n in range(5)]
