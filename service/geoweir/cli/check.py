@@ -35,6 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    from geoweir.settings.faults import in_order
     from geoweir.settings.load import load
 
     loaded = load(Path(args.config), dict(os.environ))
@@ -42,10 +43,12 @@ def run(args: argparse.Namespace) -> int:
     errors = [fault for fault in faults if fault.severity == "error"]
     settings = None if errors else loaded.settings
     layers: list[str] = []
-    if settings is not None:
-        layers, broken = _read_layers(settings)
-        faults += broken
-        errors += broken
+    if settings is not None and loaded.document is not None:
+        from geoweir.cli.trying import try_worker
+
+        tried = try_worker(settings, loaded.document)
+        layers, errors = tried.layers, tried.faults
+        faults = in_order([*faults, *errors])
     trial: list[tuple[str, str]] = []
     if settings is not None and args.connect:
         from geoweir.cli.connecting import try_broker
@@ -58,37 +61,11 @@ def run(args: argparse.Namespace) -> int:
         _print_json(faults, trial, is_fine=is_fine)
     else:
         _print_text(faults, trial, settings if not errors else None, layers)
-        _print_summary(len(errors), failed, warnings, connect=args.connect)
+        broker = "not tried; --connect" if not args.connect else "failed" if failed else "answered"
+        _print_summary(len(errors), warnings, broker, is_fine=is_fine)
     if is_fine:
         return 0
     return 1 if failed and not errors else 2
-
-
-def _read_layers(settings: Settings) -> tuple[list[str], list[Fault]]:
-    """Reads every layer as a worker would: its features, or a fault."""
-    from geoweir.errors import ConfigurationError
-    from geoweir.settings.faults import Fault
-    from geoweir.spatial.layer import Layer
-
-    read, broken = [], []
-    for spec in settings.layers:
-        try:
-            layer = Layer.load(spec)
-        except ConfigurationError as error:
-            fault = Fault(
-                file=settings.config_path,
-                line=1,
-                column=1,
-                path=f"layers.{spec.name}",
-                code="broken-file",
-                message=str(error),
-                help="Correct or replace the file.",
-            )
-            broken.append(fault)
-            continue
-        repaired = f", {layer.repaired} repaired" if layer.repaired else ""
-        read.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
-    return read, broken
 
 
 def _print_json(faults: list[Fault], trial: list[tuple[str, str]], *, is_fine: bool) -> None:
@@ -119,10 +96,9 @@ def _print_text(
             print(line)
 
 
-def _print_summary(errors: int, failed: bool, warnings: int, *, connect: bool) -> None:  # noqa: FBT001
-    broker = "not tried; --connect" if not connect else ("failed" if failed else "answered")
-    state = "Nothing was started." if errors or failed else "Ready to run."
+def _print_summary(errors: int, warnings: int, broker: str, *, is_fine: bool) -> None:
     print(
         f"{errors} error{'' if errors == 1 else 's'}, "
-        f"{warnings} warning{'' if warnings == 1 else 's'}, broker {broker}. {state}"
+        f"{warnings} warning{'' if warnings == 1 else 's'}, broker {broker}. "
+        f"{'Ready to run.' if is_fine else 'Nothing was started.'}"
     )

@@ -32,6 +32,7 @@ from geoweir.mqtt.reader import (
     Packet,
     PacketReader,
     Properties,
+    Read,
     read_properties,
     variable,
 )
@@ -284,10 +285,7 @@ class StreamLink(asyncio.Protocol):
         while True:
             try:
                 read = self._reader.read(*self._listener.room())
-                for packet in read.others:
-                    self._handle(packet)
-                if not self._accepted.done() and (len(read.arrivals) or read.acknowledged):
-                    raise MalformedError("a packet before CONNACK")
+                self._handle_others(read)
             except MalformedError as error:
                 self._fail(BrokerError(f"the broker broke the protocol: {error}"))
                 return 0
@@ -302,6 +300,12 @@ class StreamLink(asyncio.Protocol):
             if not len(read.arrivals):
                 self.pause()  # the owner, who has no room, resumes when it has
                 return count
+
+    def _handle_others(self, read: Read) -> None:
+        for packet in read.others:
+            self._handle(packet)
+        if not self._accepted.done() and (len(read.arrivals) or read.acknowledged):
+            raise MalformedError("a packet before CONNACK")
 
     def _handle(self, packet: Packet) -> None:
         match packet.kind:
@@ -471,6 +475,8 @@ def _properties_of(body: bytes, at: int) -> Properties:
 def _plain(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"  # asyncio words it as the address that was tried
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from geoweir.settings.document import Document
 from geoweir.settings.excerpt import is_secret_name
 from geoweir.settings.faults import MOST_FAULTS, Fault, KeyPath
 from geoweir.settings.models.root import Problem
-from geoweir.settings.outline import description, remedy_for_unknown
+from geoweir.settings.outline import description, keys, remedy_for_unknown
 
 __all__ = ["explain"]
 
@@ -39,8 +39,16 @@ _SENTENCES: Final = {
     "greater_than": ("out-of-range", "this is too small.", "Write more than {gt}."),
     "less_than": ("out-of-range", "this is too large.", "Write less than {lt}."),
     "finite_number": ("out-of-range", "this is not a finite number.", "Write a finite number."),
-    "too_short": ("out-of-range", "this holds too few.", "Give at least {min_length}."),
-    "too_long": ("out-of-range", "this holds too many.", "Give at most {max_length}."),
+    "too_short": (
+        "out-of-range",
+        "there are {actual_length} here, too few.",
+        "Give at least {min_length}.",
+    ),
+    "too_long": (
+        "out-of-range",
+        "there are {actual_length} here, too many.",
+        "Give at most {max_length}.",
+    ),
     "string_too_short": ("bad-value", "this text is empty.", "Write a text, or remove the key."),
     "string_too_long": (
         "bad-value",
@@ -51,7 +59,7 @@ _SENTENCES: Final = {
 _KINDS: Final[tuple[tuple[type, str], ...]] = (
     (bool, "true or false"),
     (int, "a number"),
-    (float, "a number"),
+    (float, "a number with a fraction or an exponent"),
     (str, "a text"),
     (list, "a list"),
     (dict, "a mapping"),
@@ -76,8 +84,13 @@ def _fault(document: Document, problem: Problem) -> Fault:
     if problem.kind == "extra_forbidden":
         return document.fault(path, "unknown-key", "unknown key.", remedy_for_unknown(path))
     if problem.kind == "missing":
-        remedy = f"Add {path[-1]}. {description(path)}".strip()
+        purpose = description(path)
+        remedy = f"Add {path[-1]}: {purpose[:1].lower()}{purpose[1:]}" if purpose else "Add it."
         return document.fault(path, "missing-key", "this setting is missing.", remedy)
+    if problem.kind == "model_type" and (names := keys(path)):
+        given = _given(document, path)
+        what = f"this must hold settings{given}."
+        return document.fault(path, "wrong-type", what, f"Write {{{names[0]}: …}}.")
     if problem.kind == "literal_error":
         return _not_listed(document, path, context)
     code, message, remedy = _SENTENCES.get(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geoweir.settings.assemble import assemble
-from geoweir.settings.document import MAX_BYTES, parse
+from geoweir.settings.document import MAX_BYTES, Document, parse
 from geoweir.settings.explain import explain
 from geoweir.settings.faults import Fault, in_order
 from geoweir.settings.files import FileProblem, read_file
@@ -21,10 +21,14 @@ __all__ = ["Loaded", "load"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a file gives: settings unless there is an error, and every fault by line."""
+    """What a file gives: settings unless there is an error, and every fault by line.
+
+    The document is there where the file could be read: it knows the places of later faults.
+    """
 
     settings: Settings | None
     faults: list[Fault] = field(default_factory=list)
+    document: Document | None = None
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
@@ -50,7 +54,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
             faults += check_values(document, config)
         if config is not None and not _have_errors(faults):
             settings = assemble(config, path.absolute(), environ)
-    return Loaded(settings, in_order(faults))
+    return Loaded(settings, in_order(faults), document)
 
 
 def _have_errors(faults: list[Fault]) -> bool:

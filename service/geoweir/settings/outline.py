@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from geoweir.settings.faults import KeyPath, path_text
 from geoweir.settings.schema import json_schema
+from geoweir.settings.unbuilt import UNBUILT_STEPS
 
 __all__ = ["description", "keys", "remedy_for_unknown"]
 
@@ -68,7 +69,7 @@ def description(path: KeyPath) -> str:
 def remedy_for_unknown(path: KeyPath) -> str:
     """What to do about an unknown key: the nearest valid one, or where it would be valid."""
     key, section = str(path[-1]), path[:-1]
-    valid = keys(section)
+    valid = [name for name in keys(section) if name not in UNBUILT_STEPS]
     nearest = max(valid, key=lambda name: _likeness(key, name), default="")
     likeness = _likeness(key, nearest)
     place = None if likeness >= _CLOSE else _place_of(key, section)

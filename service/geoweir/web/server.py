@@ -124,7 +124,8 @@ class HttpServer:
         if isinstance(error, socket.gaierror):
             why = "the name has no address. Write an address of this machine."
         else:
-            why = _WHY.get(error.errno or 0, f"{error.strerror}.")
+            # From Python 3.12 on asyncio leaves out the number where no address can be bound.
+            why = _WHY.get(error.errno or errno.EADDRNOTAVAIL, f"{error.strerror}.")
         return f"http.listen: {self._host}:{self._port} can't be listened on: {why}"
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:

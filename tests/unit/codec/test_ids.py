@@ -81,11 +81,15 @@ def test_an_id_may_have_as_many_bytes_as_mqtt_allows(
     assert (not decoded.rejected) is accepted
 
 
-def test_a_number_id_in_json_too_deep_for_exact_reading_is_rejected_as_depth() -> None:
+def test_a_number_id_in_deep_json_is_read_exactly_or_rejected_as_depth() -> None:
     deep = b"[" * 1000 + b"]" * 1000
-    payload = b'{"type":"Feature","id":1.5,"deep":' + deep + b"," + POINT + b"}"
+    payload = b'{"type":"Feature","id":1.50,"deep":' + deep + b"," + POINT + b"}"
 
-    assert decode(payload).rejected[0].reason == "depth"
+    decoded = decode(payload)
+
+    # How deep the exact reading goes is the interpreter's: less than 1,000 in 3.11, more in 3.13.
+    reasons = [rejection.reason for rejection in decoded.rejected.values()]
+    assert (decoded.features.ids, reasons) in [([], ["depth"]), (["1.50"], [])]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_json_and_owntracks_points_are_read_too() -> None:
         feature(POINT, ident=True),
         GOOD.replace(b'"id"', b'"crs":{"type":"name"},"id"'),
         GOOD.replace(b"1,2", b"1e400,2"), GOOD.replace(b"1,2", b"NaN,2"),
-        GOOD.replace(b'"properties":{}', b'"properties":{},"d":' + b"[" * 5000 + b"]" * 5000),
+        GOOD.replace(b'"properties":{}', b'"properties":{},"d":' + b"[" * 50_000 + b"]" * 50_000),
     ],
 )  # fmt: skip
 def test_t11_what_is_no_sound_point_is_left_to_the_worker(payload: bytes) -> None:
@@ -89,7 +89,9 @@ def test_paths_that_contradict_each_other_leave_everything_to_the_worker() -> No
         assert reader.read(feature(POINT, a="x"), "in") is None
 
 
-@pytest.mark.parametrize("coordinates", [None, True, 1, "ab", {}, [], [None, 1], [{}, []], [True, 1]])
+@pytest.mark.parametrize(
+    "coordinates", [None, True, 1, "ab", {}, [], [None, 1], [{}, []], [True, 1]]
+)
 def test_t11_a_path_into_the_position_does_not_make_the_position_trusted(
     coordinates: object,
 ) -> None:

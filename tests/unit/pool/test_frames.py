@@ -62,7 +62,9 @@ def test_an_answer_becomes_the_chunks_outcome() -> None:
         answer(b"\x00", OutMessage(-2, MessageKind.RESULT, "t", b"", "")),
     ],
 )
-def test_t24_an_answer_about_other_inputs_or_with_foreign_codes_is_refused(answered: Answer) -> None:
+def test_t24_an_answer_about_other_inputs_or_with_foreign_codes_is_refused(
+    answered: Answer,
+) -> None:
     with pytest.raises(WorkerError):
         checked_done(answered, 1)
 

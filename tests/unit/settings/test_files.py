@@ -1,9 +1,10 @@
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from geoweir.settings.files import FileProblem, file_problem, is_module, read_secret, tls_problem
 
@@ -40,11 +41,12 @@ def test_a_module_is_found_without_running_it(tmp_path: Path) -> None:
 
 def test_a_key_with_a_passphrase_is_refused_and_not_asked_for(tmp_path: Path) -> None:
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=x", "-days", "1",
-        "-keyout", str(key), "-out", str(cert),
-    ]  # fmt: skip
-    subprocess.run([*command, "-passout", "pass:canary"], check=True, capture_output=True)
+    issued = trustme.CA().issue_cert("broker.example")
+    cert.write_bytes(issued.cert_chain_pems[0].bytes())
+    plain = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"canary")
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key.write_bytes(plain.private_bytes(pem, pkcs8, locked))
     assert tls_problem(None, cert, key) is not None
-    subprocess.run([*command, "-nodes"], check=True, capture_output=True)
+    key.write_bytes(plain.private_bytes(pem, pkcs8, serialization.NoEncryption()))
     assert tls_problem(cert, cert, key) is None
