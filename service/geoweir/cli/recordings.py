@@ -227,6 +227,8 @@ def _text(file: IO[bytes]) -> _Read:
     if any(sentence_fields(line.strip()) for line in head):
         yield from _nmea(itertools.chain(head, lines))
         return
+    if any(b"\0" in line for line in head):
+        raise ShapeError("neither lines of text nor a log of NMEA. Give it the ending of its kind")
     for line in itertools.chain(head, lines):
         payload = line.rstrip(b"\r\n")
         if payload:

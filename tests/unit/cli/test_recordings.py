@@ -189,6 +189,7 @@ def test_sentences_have_the_time_of_the_one_before_where_they_have_none(tmp_path
         ("a.csv.gz", b"plain", "Not a gzipped file"),
         ("a.csv.gz", gzip.compress(b"lat,lon\n1,2\n")[:-9], "cut off or damaged"),
         ("a.geojson", b'{"type": "FeatureCollection"}', "without features"),
+        ("a.zip", b"PK\3\4\x14\0\0\0\b\0", "neither lines of text nor"),
     ],
 )
 def test_a_file_that_is_none_is_one_clear_line(
