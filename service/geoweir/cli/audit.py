@@ -201,8 +201,9 @@ def _account(settings: Settings) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             account: dict[str, Any] = json.load(answer)
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        why = getattr(getattr(error, "reason", None), "strerror", None) or error
         raise GeoweirError(
-            f"{url}: {error}. Start the service with this configuration first."
+            f"{url}: {why}. Start the service with this configuration first."
         ) from None
     return account
 

@@ -34,10 +34,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--speed", type=_above_zero, default=1.0, metavar="X", help="times real time (1)"
     )
     pace.add_argument("--rate", type=_above_zero, metavar="N", help="messages a second instead")
-    parser.add_argument("--broker", default="mqtt://localhost:1883", metavar="URL")
-    parser.add_argument("--username", metavar="U")
+    parser.add_argument(
+        "--broker",
+        default="mqtt://localhost:1883",
+        metavar="URL",
+        help="mqtt, mqtts, ws or wss (mqtt://localhost:1883)",
+    )
+    parser.add_argument("--username", metavar="U", help="who we are; the URL may say it too")
     parser.add_argument("--password-file", metavar="F", help="a file that holds the password")
-    parser.add_argument("--qos", type=int, choices=(0, 1), default=1)
+    parser.add_argument("--qos", type=int, choices=(0, 1), default=1, help="1 is acknowledged (1)")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until Ctrl-C")
     parser.add_argument("--limit", type=_count, metavar="N", help="messages at most")
     parser.add_argument(
@@ -76,12 +81,12 @@ def _topic(text: str) -> str:
     from geoweir.codec.topics import TopicTemplate
     from geoweir.errors import ConfigurationError, UsageError
 
+    if "{" in text.replace("{id}", ""):
+        raise UsageError("--topic: {id} is the only placeholder of a replay.")
     try:
         TopicTemplate.parse(text)
     except ConfigurationError as error:
         raise UsageError(f"--topic: {error}") from None
-    if "{" in text.replace("{id}", ""):
-        raise UsageError("--topic: {id} is the only placeholder of a replay.")
     return text
 
 
