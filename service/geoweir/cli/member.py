@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,14 +32,16 @@ def run(args: argparse.Namespace) -> int:
     channel = socket.socket(fileno=args.descriptor)
     channel.set_inheritable(False)  # or a worker would hold it open when we are gone
     channel.settimeout(0.0)
-    return asyncio.run(Member(channel, broker_options).run(_named))
+    return asyncio.run(Member(channel, broker_options).run(partial(_named, debug=args.debug)))
 
 
-def _named(error: Exception) -> Failed | None:
+def _named(error: Exception, *, debug: bool) -> Failed | None:
     """What the supervisor says of an error that has a name."""
     from geoweir.app.fleet.wire import Failed
     from geoweir.cli.command import named
     from geoweir.errors import UsageError
 
     fault = named(error)
+    if fault is not None and debug:
+        traceback.print_exception(error)
     return None if fault is None else Failed(str(fault), 2 if isinstance(fault, UsageError) else 1)

@@ -2,7 +2,7 @@
 
 A page is the text that ``exposition.render`` makes, so its form is known: no timestamps, no
 exemplars, one value after the last space. That makes a series one key, and merging pages adding
-numbers; prometheus_client's parser takes thirty times as long for the same page.
+numbers; prometheus_client's parser takes twenty times as long for the same page.
 
 Counters and histograms are summed. Gauges are summed, or the largest or smallest counts, where the
 tables say so; everything else, and what is about one process or one worker, keeps a row for each

@@ -108,6 +108,7 @@ class Keeper:
             life = await Life.begin(self._assignment, debug=self._debug, on_news=self._on_news)
         except OSError as error:
             self._stillborn_too(Failed(f"a process can't be started: {error}", 1), "")
+            self._on_news()
             return
         self.life, self.since = life, time.monotonic()
         write(LOGGER, logging.INFO, "process-started", process=self.index, pid=life.pid)

@@ -132,17 +132,23 @@ class FleetStatus:
 
     @staticmethod
     def _process(keeper: Keeper) -> dict[str, Any]:
-        life = keeper.life
-        has_reported = life is not None and life.report is not None
-        return {
+        life, report = keeper.life, keeper.report
+        view: dict[str, Any] = {
             "process": keeper.index,
             "state": _state(keeper),
             "pid": None if life is None else life.pid,
             "deaths": keeper.deaths,
-            # How old the numbers are that it has in the sum.
-            "age_s": round(time.monotonic() - life.reported, 3) if life and has_reported else None,
-            "unaccounted": keeper.report.account["unaccounted"] if keeper.report else 0,
         }
+        if life is not None and report is not None:
+            streams = report.account["streams"].values()
+            view |= {
+                "received": sum(stream["received"] for stream in streams),
+                "in_flight": sum(stream["in_flight"] for stream in streams),
+                "unaccounted": report.account["unaccounted"],
+                # How old the numbers are that it has in the sum.
+                "age_s": round(time.monotonic() - life.reported, 3),
+            }
+        return view
 
     def _connections(self) -> list[ConnectionView]:
         """One row for the outputs and one for each stream: up when it is up in every process."""
