@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -40,6 +41,7 @@ from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
 from geoweir.web.server import HttpServer
+from geoweir.web.status import Face, Status
 
 __all__ = ["Service"]
 
@@ -61,6 +63,7 @@ class Service:
         options: how to reach the broker.
         notice: plain text for the status page.
         waits_for_broker: keep trying when the broker isn't there at the start.
+        show: opens where the status is shown, other than HTTP at ``http.listen``.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class Service:
         *,
         notice: str = "",
         waits_for_broker: bool = False,
+        show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
         self._waits_for_broker = waits_for_broker
+        self._show = show or self._serve_http
         self._version = version("geoweir")
         names = [stream.name for stream in settings.streams]
         self._metrics = Metrics(
@@ -189,10 +194,9 @@ class Service:
             # What start-up made lives as long as we do: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            http = self._settings.http
-            async with HttpServer(http.host, http.port, self._status, token=http.token) as server:
+            async with self._show(self._status) as face:
                 await self._first_contact()
-                await self._run_stages(stop, on_ready, server.url)
+                await self._run_stages(stop, on_ready, face.url)
         finally:
             await self._pool.close(0.0)
 
@@ -349,6 +353,10 @@ class Service:
             task.cancel()
 
     # Wiring.
+
+    def _serve_http(self, status: Status) -> HttpServer:
+        http = self._settings.http
+        return HttpServer(http.host, http.port, status, token=http.token)
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -10,7 +10,7 @@ import errno
 import hmac
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Final, Self
@@ -52,6 +52,7 @@ class HttpServer:
         token: where set, ``Authorization: Bearer TOKEN`` is needed for everything that shows data.
         allowed_hosts: further names that requests may be addressed to (see ``hosts``).
         idle_s: how long a connection may go without a complete request.
+        refresh: awaited before data is shown, where the status is about other processes.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class HttpServer:
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
+        refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -70,6 +72,7 @@ class HttpServer:
         self._token = token.encode() if token else None
         self._hosts = HostList(host, allowed_hosts)
         self._idle_s = idle_s
+        self._refresh = refresh
         self._runner: web.ServerRunner | None = None
         self._static: dict[str, tuple[bytes, str]] = {}
         self._data: dict[str, Callable[[], web.Response]] = {
@@ -130,13 +133,13 @@ class HttpServer:
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         """One request; a fault of ours is logged and shown without its inside."""
         try:
-            return self._respond(request)
+            return await self._respond(request)
         except Exception:  # noqa: BLE001 - whatever failed, the connection gets an answer
             write(LOGGER, logging.ERROR, "http-failed", path=request.path)
             LOGGER.debug("http-failed", exc_info=True)
             return problem(500, "the service failed to answer; its log says why")
 
-    def _respond(self, request: web.BaseRequest) -> web.Response:
+    async def _respond(self, request: web.BaseRequest) -> web.Response:
         if refusal := self._refuse(request):
             return refusal
         path = request.path
@@ -150,6 +153,8 @@ class HttpServer:
             answer = problem(401, "this needs Authorization: Bearer TOKEN (http.token_file)")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="geoweir"'
             return answer
+        if self._refresh is not None:
+            await self._refresh()
         return self._data[path]()
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:

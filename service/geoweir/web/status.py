@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
-__all__ = ["Condition", "ConnectionView", "Overview", "QueueView", "RecentView", "Status"]
+__all__ = [
+    "Condition",
+    "ConnectionView",
+    "Face",
+    "Overview",
+    "QueueView",
+    "RecentView",
+    "Status",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +90,13 @@ class Status(Protocol):
 
     def metrics(self) -> bytes:
         """Prometheus's text format 0.0.4."""
+        ...
+
+
+class Face(Protocol):
+    """Where a status is shown between ``async with`` and its end: an ``HttpServer``, usually."""
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
         ...

@@ -313,3 +313,23 @@ def test_the_script_finds_every_element_it_asks_for() -> None:
 
     assert asked
     assert all(f'id="{name}"' in html for name in asked)
+
+
+async def test_data_is_refreshed_before_it_is_shown_and_for_those_only_who_may_see_it(
+    service: QuietService,
+) -> None:
+    asked: list[str] = []
+
+    async def refresh() -> None:
+        asked.append("")
+        service.is_broken = False
+
+    server = HttpServer("127.0.0.1", 0, service, token="t", refresh=refresh)  # noqa: S106
+    async with server as opened, aiohttp.ClientSession(opened.url) as client:
+        for path in ("/", "/healthz", "/readyz", "/api/account"):
+            await (await client.get(path)).read()
+        assert asked == []
+        service.is_broken = True
+        headers = {"Authorization": "Bearer t"}
+        assert (await client.get("/api/account", headers=headers)).status == 200
+        assert len(asked) == 1
