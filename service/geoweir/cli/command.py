@@ -19,8 +19,8 @@ __all__ = ["main", "named"]
 
 #: Each command's module in this package: ``add_parser(subparsers)`` and ``run(args) -> int``.
 _COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "bench", "schema")
-#: What ``run --processes`` starts; no help shows them.
-_INNER: Final = ("supervise", "member")
+#: What ``run`` becomes and starts; no help shows them.
+_INNER: Final = ("serve", "supervise", "member")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

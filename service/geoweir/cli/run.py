@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from geoweir.settings.values import Settings
@@ -41,14 +39,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Runs the command; does not return where the configuration is sound."""
+    from geoweir.app.fleet.wire import Plan
+    from geoweir.cli.becoming import become
     from geoweir.cli.configuration import load_or_explain
 
     settings = load_or_explain(args.config)
-    if args.processes > 1:
-        _become_several(settings, args)
-    asyncio.run(_serve(settings, waits_for_broker=args.wait_for_broker))
-    return 0
+    several = args.processes > 1
+    members = _split(settings, args.processes) if several else (settings,)
+    plan = Plan(settings, members, args.wait_for_broker)
+    become("supervise" if several else "serve", plan, config=args.config, debug=args.debug)
 
 
 def _count(text: str) -> int:
@@ -57,28 +57,8 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MOST_PROCESSES}")
 
 
-def _become_several(settings: Settings, args: argparse.Namespace) -> NoReturn:
+def _split(settings: Settings, processes: int) -> tuple[Settings, ...]:
     from geoweir.app.fleet.split import split
-    from geoweir.app.fleet.wire import Plan
-    from geoweir.cli.supervise import become
     from geoweir.settings.machine import auto_workers
 
-    members = split(settings, args.processes, auto_workers(processes=args.processes))
-    become(Plan(settings, members, args.wait_for_broker), debug=args.debug)
-
-
-async def _serve(settings: object, *, waits_for_broker: bool) -> None:
-    from geoweir.app.service import Service
-    from geoweir.cli.configuration import broker_options
-    from geoweir.settings.values import Settings
-    from geoweir.telemetry.log import configure
-
-    if not isinstance(settings, Settings):
-        raise TypeError(settings)
-    configure(settings.log.level, settings.log.format)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    service = Service(settings, broker_options(settings.mqtt), waits_for_broker=waits_for_broker)
-    await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+    return split(settings, processes, auto_workers(processes=processes))

@@ -1,21 +1,18 @@
-"""What ``geoweir run --processes`` becomes once the configuration is read.
-
-The process image is replaced, so that who watches over the processes for months holds nothing of
-what reading a configuration takes.
-"""
+"""What ``geoweir run --processes`` becomes once the configuration is read."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from geoweir.cli.becoming import add_arguments, read_plan
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
 
-__all__ = ["add_parser", "become", "run"]
+__all__ = ["add_parser", "run"]
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,34 +20,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "supervise", description="Watches over processes; geoweir run --processes starts it."
     )
-    parser.add_argument("descriptor", type=int, help="of an open file with the plan")
+    add_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def become(plan: Plan, *, debug: bool) -> NoReturn:
-    """Replaces this process by a supervisor."""
-    import sys
-
-    from geoweir.app.fleet.wire import write_plan
-
-    descriptor = os.memfd_create("geoweir-plan", 0)  # it passes through exec
-    with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(write_plan(plan))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    flags = ["--debug"] if debug else []
-    command = [sys.executable, "-m", "geoweir", *flags, "supervise", str(descriptor)]
-    os.execv(sys.executable, command)  # noqa: S606 - ourselves
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from geoweir.app.fleet.wire import read_plan
-
-    with os.fdopen(args.descriptor, "rb") as file:
-        file.seek(0)
-        plan = read_plan(file.read())
-    asyncio.run(_serve(plan, debug=args.debug))
+    asyncio.run(_serve(read_plan(args.descriptor), debug=args.debug))
     return 0
 
 
