@@ -6,22 +6,23 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Any, Final, Literal
 
-from brokers import free_port
+from configurations import configuration
 from errors import MissingError
 from judging import Check
 from peers import node_red
 
-__all__ = ["CANDIDATES", "Candidate", "Started", "geoweir_yaml", "started", "started_geoweir"]
+__all__ = ["CANDIDATES", "Candidate", "Started", "started", "started_geoweir"]
 
 _HERE: Final = Path(__file__).resolve().parent
 _START_S: Final = 30.0
@@ -61,8 +62,7 @@ class Candidate:
         connection = ["--port", str(port), "--protocol", self.protocol]
         match self.kind:
             case "geoweir":
-                text = geoweir_yaml(port, self.protocol, layer=layer, workers=self.parts)
-                return _geoweir(folder, text)
+                return _geoweir(folder, configuration(port, self.protocol, layer, self.parts))
             case "node-red":
                 return node_red.command(folder, workload / "fence.json", port)
             case "plain":
@@ -90,36 +90,6 @@ CANDIDATES: Final = (
     Candidate(name="echo-3.1.1", kind="echo", protocol="3.1.1", parts=100, is_reference=False),
 )
 
-_YAML: Final = """\
-mqtt:
-  url: mqtt://127.0.0.1:{port}
-  protocol: "{protocol}"
-  client_id: bench
-layers:
-  areas: {{path: {layer}}}
-streams:
-  positions:
-    subscribe: bench/in/+
-    fields: {{time: properties.time}}
-    steps:
-      - join: {{layer: areas, predicate: within, attach: [name]}}
-    publish: {{topic: "bench/out/{{id}}"}}
-{more}pool: {{workers: {workers}}}
-http: {{listen: "127.0.0.1:{http}"}}
-"""
-
-
-def geoweir_yaml(port: int, protocol: str, *, layer: Path, workers: int = 2, more: str = "") -> str:
-    """A configuration with the stream ``positions``, and ``more`` lines after it."""
-    return _YAML.format(
-        port=port,
-        protocol=protocol,
-        layer=json.dumps(str(layer)),
-        workers=workers,
-        http=free_port(),
-        more=more,
-    )
-
 
 class Started:
     """A running candidate.
@@ -144,9 +114,12 @@ class Started:
         return self._process.wait(_END_S)
 
 
-def started_geoweir(folder: Path, text: str) -> contextlib.AbstractContextManager[Started]:
-    """A geoweir with a configuration of its own; as ``started``."""
-    return started("geoweir", _geoweir(folder, text), folder)
+def started_geoweir(
+    folder: Path, config: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[Started]:
+    """A geoweir with a configuration of its own, and ``user_steps`` beside it; as ``started``."""
+    shutil.copy(_HERE / "user_steps.py", folder)
+    return started("geoweir", _geoweir(folder, config), folder)
 
 
 @contextlib.contextmanager
@@ -173,10 +146,10 @@ def started(name: str, command: list[str], folder: Path) -> Iterator[Started]:
         process.wait(_END_S)
 
 
-def _geoweir(folder: Path, text: str) -> list[str]:
-    config = folder / "geoweir.yaml"
-    config.write_text(text, encoding="utf-8")
-    return [sys.executable, "-m", "geoweir", "run", "-c", str(config)]
+def _geoweir(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    path = folder / "geoweir.yaml"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return [sys.executable, "-m", "geoweir", "run", "-c", str(path)]
 
 
 def _ready_line(stdout: IO[str]) -> str | None:

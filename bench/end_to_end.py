@@ -11,30 +11,27 @@ machine is never twice the same: compare within a round, claim only ratios. Linu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from brokers import Broker, mosquitto
 from candidates import CANDIDATES, Candidate, Started, started
 from errors import MissingError
+from observed import LoopLag, account_faults, final_account
 from outside import Job
 from peers import node_red
-from phases import Costs, Numbers, faults_of, run
+from phases import LEAST, Costs, Source, faults_of, run_job
 from processes import cpu_s, peak_rss_mb, watched
 from reports import add_json, folder_of_run, header, keep, main_of, positive
 from topics import IN, OUT
 
-_WARM_UP_S: Final = 1.0
-_MOST_WARM_UP: Final = 100_000
-_LEAST: Final = 500  # messages of a phase
-_MARGIN: Final = 1.5  # more messages than the warm-up's rate asks for: the phase ends by its time
+_SETTLE_S: Final = 1.0  # whatever belongs to a candidate's start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,6 @@ class Run:
         self._plan = plan
         self._workload = workload
         self._layer = layer
-        self._numbers = Numbers()
 
     def measure(self, folder: Path) -> dict[str, Any]:
         """What it did at saturation and below, and what it cost."""
@@ -73,40 +69,37 @@ class Run:
         result: dict[str, Any] = {"candidate": candidate.name, "load_before": os.getloadavg()[0]}
         with ExitStack() as running:
             broker = running.enter_context(mosquitto(folder))
+            source = self._source(broker.port)
             if candidate.kind == "ceiling":
-                return result | self._saturated(broker, None)
+                return result | self._ceiling(broker, source)
             command = candidate.command(folder, self._workload, self._layer, broker.port)
             process = running.enter_context(started(candidate.name, command, folder))
-            result |= self._idle(process.pid) | self._saturated(broker, process)
-            result["loads"] = [self._loaded(broker, result, share) for share in self._plan.loads]
+            result |= self._idle(process.pid) | self._saturated(broker, source, process)
+            result["loads"] = [self._loaded(source, result, share) for share in self._plan.loads]
             if candidate.kind == "geoweir":
-                from observed import final_account  # noqa: PLC0415
-
                 result["account"] = final_account(process.url)
             return result | {"exit": process.end()}
 
     def _idle(self, pid: int) -> dict[str, Any]:
-        time.sleep(1.0)  # whatever belongs to its start
+        time.sleep(_SETTLE_S)
         before = cpu_s(pid, alone=True)
         time.sleep(self._plan.idle_s)
         spent_s = cpu_s(pid, alone=True) - before
         return {"idle_cpu_percent": spent_s / self._plan.idle_s * 100}
 
-    def _saturated(self, broker: Broker, process: Started | None) -> dict[str, Any]:
-        from observed import LoopLag  # noqa: PLC0415
+    def _ceiling(self, broker: Broker, source: Source) -> dict[str, Any]:
+        warm_up, job = source.warmed_up(self._plan.seconds)
+        costs = Costs(None, broker.pid)
+        seen = run_job(job)
+        return {"warm_up": warm_up, "saturated": seen, "cpu_us": costs.since(seen)}
 
-        warm_up = run(self._job(broker, _MOST_WARM_UP, seconds=_WARM_UP_S))
-        count = max(_LEAST, int(warm_up["rate"] * self._plan.seconds * _MARGIN))
-        job = self._job(broker, count, seconds=self._plan.seconds)
-        if process is None:
-            costs = Costs(None, broker.pid)
-            seen = run(job)
-            return {"warm_up": warm_up, "saturated": seen, "cpu_us": costs.since(seen)}
+    def _saturated(self, broker: Broker, source: Source, process: Started) -> dict[str, Any]:
+        warm_up, job = source.warmed_up(self._plan.seconds)
         url = process.url if self._candidate.kind == "geoweir" else None
         lag = LoopLag.read(url) if url else None
         costs = Costs(process.pid, broker.pid)
         with watched(process.pid) as memory:
-            seen = run(job)
+            seen = run_job(job)
             cpu_us = costs.since(seen)
         result = {
             "warm_up": warm_up,
@@ -120,31 +113,26 @@ class Run:
             result["lag_p99_ms"] = LoopLag.read(url).p99_ms(lag)
         return result
 
-    def _loaded(self, broker: Broker, result: dict[str, Any], share: float) -> dict[str, Any]:
+    def _loaded(self, source: Source, result: dict[str, Any], share: float) -> dict[str, Any]:
         """Latency through the candidate, and through the broker alone at the same rate."""
         rate = max(1.0, result["saturated"]["rate"] * share)
-        count = max(_LEAST, int(rate * self._plan.load_s))
-        job = self._job(broker, count, rate=rate)
-        through = run(job)
+        count = max(LEAST, int(rate * self._plan.load_s))
+        through = run_job(source.job(count, rate=rate))
         # The candidate is not subscribed to these topics: it stands still meanwhile.
-        alone = run(
-            replace(job, first=self._numbers.take(count), inlet=OUT, outlet=OUT, check="none")
-        )
+        alone = run_job(source.job(count, rate=rate, inlet=OUT, check="none"))
         return {"share": share, "through": through, "alone": alone, "net": _net(through, alone)}
 
-    def _job(
-        self, broker: Broker, count: int, *, seconds: float = 1e9, rate: float | None = None
-    ) -> Job:
-        return Job(
-            port=broker.port,
-            folder=str(self._workload),
-            first=self._numbers.take(count),
-            count=count,
-            seconds=seconds,
-            outstanding=self._plan.outstanding,
-            rate=rate,
-            inlet=OUT if self._candidate.kind == "ceiling" else IN,
-            check=self._candidate.check,
+    def _source(self, port: int) -> Source:
+        return Source(
+            Job(
+                port=port,
+                folder=str(self._workload),
+                first=0,
+                count=0,
+                outstanding=self._plan.outstanding,
+                inlet=OUT if self._candidate.kind == "ceiling" else IN,
+                check=self._candidate.check,
+            )
         )
 
 
@@ -158,11 +146,7 @@ def faults(result: dict[str, Any]) -> list[str]:
     for load in result.get("loads", ()):
         for way in ("through", "alone"):
             found += faults_of(f"{way} at {load['share']:.0%}", load[way])
-    account = result.get("account")
-    if account and (
-        account["unaccounted"] or any(s["in_flight"] for s in account["streams"].values())
-    ):
-        found.append(f"the account does not balance: {json.dumps(account)}")
+    found += account_faults(result.get("account"))
     if result["candidate"].startswith("geoweir") and result.get("exit") != 0:
         found.append(f"exit status {result.get('exit')}")
     return found
@@ -269,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from table import claims, headroom, table  # noqa: PLC0415
 
     keep(report, args.json)
-    print(table(report), "", *headroom(report), "", claims(report), sep="\n")
+    print(table(report), "", headroom(report), "", claims(report), sep="\n")
     ours = [one for one in report["runs"] if one["candidate"].startswith("geoweir")]
     return 1 if any(one["faults"] for one in ours) else 0
 

@@ -78,6 +78,7 @@ class Seen:
 
     Attributes:
         sent: how many messages.
+        published_s: from the first publish to the last one.
         elapsed_s: from the first publish to the last result.
         rate: results a second.
         missing: inputs with neither a result nor a reconciliation.
@@ -87,6 +88,7 @@ class Seen:
     """
 
     sent: int
+    published_s: float
     elapsed_s: float
     rate: float
     p50_ms: float
@@ -235,6 +237,7 @@ class Outside:
             late_ms = (sent_at - begin - np.arange(self._sent) / self._job.rate) * 1000
         return Seen(
             sent=self._sent,
+            published_s=float(sent_at[-1] - sent_at[0]),
             elapsed_s=elapsed_s,
             rate=judge.results / elapsed_s,
             p50_ms=float(p50),

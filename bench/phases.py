@@ -7,29 +7,45 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from outside import Job
 from processes import cpu_s
 
-__all__ = ["Costs", "Numbers", "faults_of", "run", "run_all"]
+__all__ = ["LEAST", "Costs", "Source", "faults_of", "run_job", "run_jobs"]
 
 _OUTSIDE: Final = Path(__file__).resolve().parent / "outside.py"
+_WARM_UP_S: Final = 1.0
+_MOST_WARM_UP: Final = 100_000
+_MARGIN: Final = 1.5  # more messages than the warm-up's rate asks for: the phase ends by its time
+#: Messages that a phase has at least.
+LEAST: Final = 500
 _FAULTS: Final = ("missing", "repeated", "foreign", "wrong", "same_key")
 
 
-class Numbers:
-    """Hands out the numbers of messages, so that none is used twice in a run."""
+class Source:
+    """Makes a run's jobs, so that no two messages of it have the same number.
 
-    def __init__(self) -> None:
-        self._next = 0
+    Args:
+        base: what they all have in common.
+    """
 
-    def take(self, count: int) -> int:
-        """The first of so many."""
+    def __init__(self, base: Job) -> None:
+        self._base = base
+        self._next = base.first
+
+    def job(self, count: int, **changes: Any) -> Job:  # noqa: ANN401 - fields of a Job
+        """A job with so many messages."""
         self._next += count
-        return self._next - count
+        return replace(self._base, first=self._next - count, count=count, **changes)
+
+    def warmed_up(self, seconds: float) -> tuple[dict[str, Any], Job]:
+        """Runs for a moment; what was seen, and a job that saturates for so many seconds."""
+        seen = run_job(self.job(_MOST_WARM_UP, seconds=_WARM_UP_S))
+        count = max(LEAST, int(seen["rate"] * seconds * _MARGIN))
+        return seen, self.job(count, seconds=seconds)
 
 
 class Costs:
@@ -55,12 +71,12 @@ class Costs:
         return found
 
 
-def run(job: Job) -> dict[str, Any]:
+def run_job(job: Job) -> dict[str, Any]:
     """What the world outside saw."""
-    return run_all([job])[0]
+    return run_jobs([job])[0]
 
 
-def run_all(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def run_jobs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Phases at the same time."""
     with contextlib.ExitStack() as running:
         processes = [running.enter_context(_process(job)) for job in jobs]

@@ -79,12 +79,12 @@ def claims(report: dict[str, Any]) -> str:
     return markdown(["ratio", "messages/s", "asked", "reached", "CPU per message"], rows)
 
 
-def headroom(report: dict[str, Any]) -> list[str]:
+def headroom(report: dict[str, Any]) -> str:
     """Whether those who measure leave the candidates room."""
     ceiling = [run["saturated"]["rate"] for run in _runs(report, "ceiling")]
     others = [run for run in report["runs"] if run["candidate"] != "ceiling"]
     if not ceiling or not others:
-        return []
+        return "Whether the measurement itself is the limit is unknown without the ceiling."
     rates: dict[str, float] = {
         run["candidate"]: median(r["saturated"]["rate"] for r in _runs(report, run["candidate"]))
         for run in others
@@ -93,11 +93,11 @@ def headroom(report: dict[str, Any]) -> list[str]:
     room = median(ceiling) / rates[fastest]
     share = max(run["saturated"]["cpu_s"] / run["saturated"]["elapsed_s"] for run in others)
     verdict = "" if room >= _ROOMY else " - TOO LITTLE: the measurement itself is the limit"
-    return [
+    return (
         f"Feeder, broker and sink alone carry {median(ceiling):.0f} messages/s, {room:.1f} times"
         f" the fastest candidate ({fastest}){verdict}; feeder and sink use {share:.0%} of a core"
         " at most."
-    ]
+    )
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -32,6 +32,7 @@ LAST_ID: Final = 65535
 _PUBLISH: Final = 0x30
 _LEVELS: Final[dict[Version, int]] = {"3.1.1": 4, "5": 5}
 _ANSWER_S: Final = 10.0
+_KEEPALIVE: Final = b"\xff\xff"  # 18 hours: rumqttd refuses to do without
 _RECEIVE_MAXIMUM: Final = 0x21
 #: How many bytes the value of a CONNACK's property has, where it has a fixed number.
 _WIDTHS: Final = {
@@ -224,7 +225,7 @@ def text(value: str) -> bytes:
 
 def _connect_packet(name: str, version: Version, *, session: bool) -> bytes:
     flags = 0 if session else 2
-    body = text("MQTT") + bytes((_LEVELS[version], flags)) + b"\x00\x00"  # no keepalive
+    body = text("MQTT") + bytes((_LEVELS[version], flags)) + _KEEPALIVE
     if version == "5":
         expiry = b"\x11" + struct.pack("!I", 3600 if session else 0)
         body += _packet_length(len(expiry) + 3) + expiry + struct.pack("!BH", 0x21, 10_000)

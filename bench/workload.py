@@ -157,7 +157,9 @@ def _fence(
     rings = {
         name: shapely.get_coordinates(geometry)
         for name, geometry in zip(names, geometries, strict=True)
-        if geometry.geom_type == "Polygon" and not geometry.interiors and names.count(name) == 1
+        if isinstance(geometry, shapely.Polygon)
+        and not geometry.interiors
+        and names.count(name) == 1
     }
     counts = Counter(name for here in expected for name in here if name in rings)
     name = counts.most_common(1)[0][0] or ""
