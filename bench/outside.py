@@ -159,8 +159,8 @@ class Outside:
             link.transport.set_protocol(link)
             link.lost.add_done_callback(self._end_with)
 
-    def _end_with(self, _: asyncio.Future[None]) -> None:
-        print("outside: the broker closed a connection", file=sys.stderr)
+    def _end_with(self, lost: asyncio.Future[None]) -> None:
+        print(f"outside: a connection was cut: {lost.exception()}", file=sys.stderr)
         self._has_sent_all = True
         self._done.set()
 

@@ -32,7 +32,7 @@ LAST_ID: Final = 65535
 _PUBLISH: Final = 0x30
 _LEVELS: Final[dict[Version, int]] = {"3.1.1": 4, "5": 5}
 _ANSWER_S: Final = 10.0
-_KEEPALIVE: Final = b"\xff\xff"  # 18 hours: rumqttd refuses to do without
+_KEEPALIVE: Final = struct.pack("!H", 36_000)  # 10 hours: rumqttd refuses to do without
 _RECEIVE_MAXIMUM: Final = 0x21
 #: How many bytes the value of a CONNACK's property has, where it has a fixed number.
 _WIDTHS: Final = {
