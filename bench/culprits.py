@@ -117,7 +117,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--brokers", default=",".join(BROKERS), metavar="NAME,…")
     parser.add_argument("--rounds", type=positive(int), default=3, metavar="N")
-    parser.add_argument("--seconds", type=positive(float), default=15.0, metavar="S", help="(15)")
+    parser.add_argument("--seconds", type=positive(float), default=20.0, metavar="S", help="(20)")
     parser.add_argument(
         "--every", type=positive(int), default=10_000, metavar="N", help="one culprit in N (10000)"
     )

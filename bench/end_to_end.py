@@ -208,7 +208,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=positive(float), default=5.0, metavar="S", help="at saturation (5)"
     )
     parser.add_argument(
-        "--load-seconds", type=positive(float), default=4.0, metavar="S", help="at each load (4)"
+        "--load-seconds", type=positive(float), default=3.0, metavar="S", help="at each load (3)"
     )
     parser.add_argument(
         "--outstanding",
@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=1.0 if args.quick else args.seconds,
         loads=(0.1, 0.5),
         load_s=1.0 if args.quick else args.load_seconds,
-        idle_s=1.0 if args.quick else 4.0,
+        idle_s=1.0 if args.quick else 3.0,
         outstanding=args.outstanding,
     )
     report = measure(plan, _choose(args.candidates))
