@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from brokers import BROKERS, Broker
 from candidates import started_geoweir
@@ -28,48 +29,50 @@ from table import markdown, spread
 from topics import BESIDE_IN, BESIDE_OUT, OUT
 from workload import prepare
 
+_BESIDE_FIRST: Final = 1_000_000_000  # its messages have numbers of their own
+_BESIDE: Final[dict[str, Any]] = {
+    "inlet": BESIDE_IN,
+    "outlet": BESIDE_OUT,
+    "stream": "beside",
+}
+
 
 def measured(
     folder: Path, broker: Broker, workload: Path, layer: Path, number: int, args: argparse.Namespace
 ) -> dict[str, Any]:
     """One round on one broker."""
+    base = Job(port=broker.port, folder=str(workload), first=0, count=0, check="join")
+    strained = Source(base)
+    beside = Source(replace(base, first=_BESIDE_FIRST, **_BESIDE))
     with started_geoweir(folder, _configuration(broker, layer)) as process:
-        main_stream = Source(
-            Job(port=broker.port, folder=str(workload), first=0, count=0, check="join")
-        )
-        beside = Source(
-            Job(
-                port=broker.port,
-                folder=str(workload),
-                first=1_000_000_000,
-                count=0,
-                check="join",
-                inlet=BESIDE_IN,
-                outlet=BESIDE_OUT,
-                stream="beside",
-            )
-        )
-        warm_up, job = main_stream.warmed_up(args.seconds)
+        warm_up, job = strained.warmed_up(args.seconds)
         capacity = run_job(job)
-        rate = capacity["rate"] / 2
         result: dict[str, Any] = {"round": number, "broker": broker.name, "capacity": capacity}
         found = faults_of("warm-up", warm_up) + faults_of("capacity", capacity)
         for name in ("without", "with") if number % 2 == 0 else ("with", "without"):
             every = args.every if name == "with" else 0
-            count = max(LEAST, int(rate * args.seconds))
-            jobs = [
-                main_stream.job(count, rate=rate, mark_every=every),
-                beside.job(max(LEAST, int(args.beside * args.seconds)), rate=args.beside),
-            ]
-            seen = dict(zip(("main", "beside"), run_jobs(jobs), strict=True))
-            marked = _marked(jobs[0], every)
-            result[name] = {**seen, "marked": marked}
-            if seen["main"]["reconciled"] != marked:
-                found.append(f"{name}: {seen['main']['reconciled']} of {marked} reconciled")
-            for part in ("main", "beside"):
-                found += faults_of(f"{part} {name}", seen[part])
+            result[name] = _both(strained, beside, capacity["rate"] / 2, every, args)
+            found += _faults(name, result[name])
         found += account_faults(final_account(process.url))
     return result | {"faults": found}
+
+
+def _both(
+    strained: Source, beside: Source, rate: float, every: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Both streams for a while, with marks in the one or without."""
+    count, count_beside = (max(LEAST, int(r * args.seconds)) for r in (rate, args.beside))
+    job = strained.job(count, rate=rate, mark_every=every)
+    main_seen, beside_seen = run_jobs([job, beside.job(count_beside, rate=args.beside)])
+    return {"main": main_seen, "beside": beside_seen, "marked": _marked(job, every)}
+
+
+def _faults(name: str, seen: dict[str, Any]) -> list[str]:
+    found = faults_of(f"main {name}", seen["main"]) + faults_of(f"beside {name}", seen["beside"])
+    reconciled = seen["main"]["reconciled"]
+    if reconciled != seen["marked"]:
+        found.append(f"{name}: {reconciled} reconciled, but {seen['marked']} marked")
+    return found
 
 
 def _marked(job: Job, every: int) -> int:

@@ -91,7 +91,12 @@ class Run:
         warm_up, job = source.warmed_up(self._plan.seconds)
         costs = Costs(None, broker.pid)
         seen = run_job(job)
-        return {"warm_up": warm_up, "saturated": seen, "cpu_us": costs.since(seen)}
+        return {
+            "warm_up": warm_up,
+            "saturated": seen,
+            "cpu_us": costs.since(seen),
+            "others_percent": costs.others_percent(),
+        }
 
     def _saturated(self, broker: Broker, source: Source, process: Started) -> dict[str, Any]:
         warm_up, job = source.warmed_up(self._plan.seconds)
@@ -100,11 +105,12 @@ class Run:
         costs = Costs(process.pid, broker.pid)
         with watched(process.pid) as memory:
             seen = run_job(job)
-            cpu_us = costs.since(seen)
+            cpu_us, others_percent = costs.since(seen), costs.others_percent()
         result = {
             "warm_up": warm_up,
             "saturated": seen,
             "cpu_us": cpu_us,
+            "others_percent": others_percent,
             "peak_rss_mb": peak_rss_mb(process.pid),
             "pss_mb": max(sample.pss for sample in memory),
             "workers_pss_mb": max(sample.below_pss for sample in memory),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from outside import Job
-from processes import cpu_s
+from processes import cpu_s, machine_cpu_s
 
 __all__ = ["LEAST", "Costs", "Source", "faults_of", "run_job", "run_jobs"]
 
@@ -53,13 +56,26 @@ class Costs:
 
     def __init__(self, parent: int | None, broker: int | None) -> None:
         self._parent, self._broker = parent, broker
-        self._before = self._now()
+        self._before, self._began, self._busy_s = self._now(), time.monotonic(), machine_cpu_s()
+        self._own_s = _own_s()
 
     def since(self, seen: dict[str, Any]) -> dict[str, float]:
         """Microseconds for each message of a phase that has ended."""
-        spent = {part: now - self._before[part] for part, now in self._now().items()}
+        spent = self._spent()
         spent["outside"] = seen["cpu_s"]
         return {part: seconds / max(1, seen["sent"]) * 1e6 for part, seconds in spent.items()}
+
+    def others_percent(self) -> float:
+        """What processes that have nothing to do with the measurement used of the machine."""
+        busy_s = machine_cpu_s() - self._busy_s
+        spent = self._spent()
+        ours_s = spent.get("parent", 0.0) + spent.get("workers", 0.0) + spent.get("broker", 0.0)
+        ours_s += _own_s() - self._own_s
+        available_s = (time.monotonic() - self._began) * len(os.sched_getaffinity(0))
+        return max(0.0, busy_s - ours_s) / available_s * 100
+
+    def _spent(self) -> dict[str, float]:
+        return {part: max(0.0, now - self._before[part]) for part, now in self._now().items()}
 
     def _now(self) -> dict[str, float]:
         found = {}
@@ -69,6 +85,12 @@ class Costs:
         if self._broker is not None:
             found["broker"] = cpu_s(self._broker)
         return found
+
+
+def _own_s() -> float:
+    """Of this process and of the phases that have ended."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def run_job(job: Job) -> dict[str, Any]:

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Memory", "cpu_s", "family", "peak_rss_mb", "pss_mb", "rss_mb", "watched"]
+__all__ = [
+    "Memory",
+    "cpu_s",
+    "family",
+    "machine_cpu_s",
+    "peak_rss_mb",
+    "pss_mb",
+    "rss_mb",
+    "watched",
+]
 
 _PROC: Final = Path("/proc")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -40,6 +49,13 @@ def cpu_s(pid: int, *, alone: bool = False) -> float:
     members, times = ([pid], _OWN) if alone else (family(pid), _ALL)
     ticks = sum(int(ticks) for member in members for ticks in _stat(member)[times])
     return ticks / _TICKS
+
+
+def machine_cpu_s() -> float:
+    """Seconds that all processes together, and the machine's neighbours, have used so far."""
+    fields = (_PROC / "stat").read_text().partition("\n")[0].split()[1:9]
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, fields)
+    return (user + nice + system + sum(interrupts_and_stolen)) / _TICKS
 
 
 def peak_rss_mb(pid: int) -> float:

@@ -82,21 +82,22 @@ def claims(report: dict[str, Any]) -> str:
 def headroom(report: dict[str, Any]) -> str:
     """Whether those who measure leave the candidates room."""
     ceiling = [run["saturated"]["rate"] for run in _runs(report, "ceiling")]
-    others = [run for run in report["runs"] if run["candidate"] != "ceiling"]
-    if not ceiling or not others:
+    rivals = [run for run in report["runs"] if run["candidate"] != "ceiling"]
+    if not ceiling or not rivals:
         return "Whether the measurement itself is the limit is unknown without the ceiling."
     rates: dict[str, float] = {
         run["candidate"]: median(r["saturated"]["rate"] for r in _runs(report, run["candidate"]))
-        for run in others
+        for run in rivals
     }
     fastest = max(rates, key=rates.__getitem__)
     room = median(ceiling) / rates[fastest]
-    share = max(run["saturated"]["cpu_s"] / run["saturated"]["elapsed_s"] for run in others)
+    share = max(run["saturated"]["cpu_s"] / run["saturated"]["elapsed_s"] for run in rivals)
+    others = max(run["others_percent"] for run in report["runs"])
     verdict = "" if room >= _ROOMY else " - TOO LITTLE: the measurement itself is the limit"
     return (
         f"Feeder, broker and sink alone carry {median(ceiling):.0f} messages/s, {room:.1f} times"
         f" the fastest candidate ({fastest}){verdict}; feeder and sink use {share:.0%} of a core"
-        " at most."
+        f" at most. Other processes used up to {others:.0f}% of the machine meanwhile."
     )
 
 

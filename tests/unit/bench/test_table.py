@@ -15,6 +15,7 @@ def run(name: str, rate: float, round_: int = 0, **more: Any) -> dict[str, Any]:
         "round": round_,
         "saturated": {"rate": rate, "cpu_s": 0.5, "elapsed_s": 5.0},
         "cpu_us": {"parent": 10.0, "workers": 5.0, "broker": 9.0, "outside": 1.0},
+        "others_percent": 3.0,
         "faults": [],
         **more,
     }
@@ -43,6 +44,7 @@ def test_a_ceiling_that_is_near_is_said() -> None:
     far = {"runs": [run("ceiling", 3000), run("raw-echo-5", 1000)]}
     assert "TOO LITTLE" not in headroom(far)
     assert "10% of a core" in headroom(far)
+    assert "up to 3% of the machine" in headroom(far)
 
 
 def test_what_was_not_measured_is_a_dash_and_faults_are_counted() -> None:
