@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -20,6 +20,7 @@ from geoweir.core.account import Account
 from geoweir.core.backlog import Backlog
 from geoweir.core.clocks import Clocks
 from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
+from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.errors import BrokerError, GeoweirError
@@ -39,7 +40,9 @@ from geoweir.stages.weir import Weir
 from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
+from geoweir.telemetry.observers import Observers
 from geoweir.web.server import HttpServer
+from geoweir.web.tap import Tap
 
 __all__ = ["Service"]
 
@@ -85,6 +88,8 @@ class Service:
         self._account = Account(names)
         self._lag = LagMeter(self._metrics.lag)
         self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
+        self._observers = Observers(names, identify=self._identify)
+        self._tap = Tap(self._observers)
         self._pool = Pool(
             settings.pool,
             WorkerSpec(
@@ -124,7 +129,7 @@ class Service:
             streams=settings.streams,
             account=self._account,
             outlet=self._outlet,
-            settle=self._settlement.settle,
+            settle=self._settle,
             spawn=self._spawn,
             identify=self._identify,
             on_refused=self._reporting.refused,
@@ -143,6 +148,7 @@ class Service:
             identify=self._identify,
             spawn=self._spawn,
             events=self._reporting,
+            is_watched=self._observers.is_watched,
             clocks=_CLOCKS,
         )
         self._intakes = [self._make_intake(stream) for stream in settings.streams]
@@ -156,6 +162,7 @@ class Service:
             reporting=self._reporting,
             held=self.held,
             queued=self._weir.qsize,
+            watchers=self._observers.__len__,
             notice=notice,
         )
 
@@ -190,7 +197,9 @@ class Service:
             gc.collect()
             gc.freeze()
             http = self._settings.http
-            async with HttpServer(http.host, http.port, self._status, token=http.token) as server:
+            async with HttpServer(
+                http.host, http.port, self._status, tap=self._tap, token=http.token
+            ) as server:
                 await self._first_contact()
                 await self._run_stages(stop, on_ready, server.url)
         finally:
@@ -239,6 +248,7 @@ class Service:
             ]
             await stop.wait()
             await self._drain(feeders)
+            self._tap.close("the service is ending")
             for task in keepers:
                 task.cancel()
             await self._leave(connections)
@@ -367,6 +377,14 @@ class Service:
             self._delivery.parcels(),
         )
 
+    def _settle(
+        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
+    ) -> None:
+        """Settles, and shows to whoever watches what is settled."""
+        if self._observers.is_watched(parcel.ledger.stream):
+            self._observers.show(parcel, indices, outcome, reason)
+        self._settlement.settle(parcel, indices, outcome, reason)
+
     def _void(self, lane: str) -> None:
         """A lane resumed: what stages hold of its ended epochs comes again."""
         for parcel in self._parcels():
@@ -401,7 +419,7 @@ class Service:
             put=self._weir.put,
             piece=self._weir.piece,
             deliver=self._delivery.deliver,
-            settle=self._settlement.settle,
+            settle=self._settle,
             void=self._void,
             on_received=lambda name, _: self._reporting.received(name, time.time()),
             on_lane=self._lane,

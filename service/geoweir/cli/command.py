@@ -18,7 +18,7 @@ from geoweir.errors import GeoweirError, UsageError
 __all__ = ["main"]
 
 #: Each command's module in this package: ``add_parser(subparsers)`` and ``run(args) -> int``.
-_COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "schema")
+_COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "tap", "top", "schema")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from geoweir.codec.messages import encode_reconcile
@@ -21,7 +21,7 @@ from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
-from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
+from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage, Sightings
 from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
 
 __all__ = ["ChunkEvents", "Dispatch"]
@@ -46,6 +46,7 @@ class _Partial:
 
     codes: bytearray
     messages: list[OutMessage]
+    sightings: Sightings = field(default_factory=Sightings)
 
     def add(self, indices: list[int], done: ChunkDone) -> None:
         for at, index in enumerate(indices):
@@ -56,6 +57,8 @@ class _Partial:
             )
             for m in done.messages
         ]
+        if done.sightings is not None:
+            self.sightings.join(done.sightings, indices)
 
 
 class Dispatch:
@@ -68,6 +71,7 @@ class Dispatch:
         room: waits while too much is on its way to the broker.
         identify: the ids in an input: stream, payload, address.
         spawn: starts a task that the service owns.
+        is_watched: whether somebody wants to see a stream's features.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Dispatch:
         identify: Callable[[str, bytes, str], list[str]],
         spawn: Callable[..., object],
         events: ChunkEvents,
+        is_watched: Callable[[str], bool],
         clocks: Clocks,
     ) -> None:
         self._streams = {stream.name: index for index, stream in enumerate(streams)}
@@ -102,6 +107,7 @@ class Dispatch:
         self._identify = identify
         self._spawn = spawn
         self._events = events
+        self._is_watched = is_watched
         self._clocks = clocks
         self._deadlines = Deadlines(spec.timeout_s)
         self._budget = IsolationBudget(spec.workers)
@@ -173,6 +179,7 @@ class Dispatch:
         if ran.done is not None:
             self._deadlines.observe(stream, ran.run_s)
             self._events.chunk_done(stream, ran.done.features, ran.run_s, ran.done.step_seconds)
+            chunk.sightings = ran.done.sightings
             verdict = Verdict(chunk, ran.done.codes, ran.done.messages)
         else:
             verdict = await self._after_failure(chunk, ran, deadline_s)
@@ -193,6 +200,7 @@ class Dispatch:
         else:
             async with self._one_at_a_time:
                 await self._look_for_culprit(chunk, left, ran, partial)
+        chunk.sightings = partial.sightings
         return Verdict(chunk, bytes(partial.codes), partial.messages)
 
     async def _look_for_culprit(
@@ -245,6 +253,7 @@ class Dispatch:
             payloads=[chunk.payloads[i] for i in indices],
             addresses=[chunk.addresses[i] for i in indices],
             received=[chunk.received[i] for i in indices],
+            watched=self._is_watched(chunk.ledger.stream),
         )
 
     def _reconcile(

@@ -1,4 +1,4 @@
-"""The HTTP server: health, metrics, the account, and the plain status page.
+"""The HTTP server: health, metrics, the account, the plain status page, and streams of events.
 
 It answers GET and HEAD only and changes nothing. Where a token is set, everything that shows data
 needs it; the health checks and the page's own files don't.
@@ -24,6 +24,7 @@ from geoweir.telemetry.log import LOGGER, write
 from geoweir.web.connections import HEADERS, IDLE_S, BoundedServer, problem
 from geoweir.web.hosts import HostList
 from geoweir.web.status import Condition, Status
+from geoweir.web.tap import Tap
 
 __all__ = ["HttpServer"]
 
@@ -49,6 +50,7 @@ class HttpServer:
         host: the address to listen on.
         port: 0 for any that is free.
         status: what is shown.
+        tap: where set, who serves the features that go through.
         token: where set, ``Authorization: Bearer TOKEN`` is needed for everything that shows data.
         allowed_hosts: further names that requests may be addressed to (see ``hosts``).
         idle_s: how long a connection may go without a complete request.
@@ -60,6 +62,7 @@ class HttpServer:
         port: int,
         status: Status,
         *,
+        tap: Tap | None = None,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
@@ -76,7 +79,9 @@ class HttpServer:
             "/metrics": lambda: _answer(status.metrics(), CONTENT_TYPE),
             "/api/account": lambda: _json(status.account()),
             "/api/overview": lambda: _json({**status.overview(), "account": status.account()}),
+            "/api/state": lambda: _json(status.now()),
         }
+        self._live = {} if tap is None else {"/api/tap": tap.answer}
         self._health: dict[str, Callable[[], web.Response]] = {
             "/healthz": lambda: _live(status.alive()),
             "/readyz": lambda: _ready(status.ready()),
@@ -127,30 +132,28 @@ class HttpServer:
             why = _WHY.get(error.errno or 0, f"{error.strerror}.")
         return f"http.listen: {self._host}:{self._port} can't be listened on: {why}"
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request; a fault of ours is logged and shown without its inside."""
         try:
-            return self._respond(request)
+            return self._refuse(request) or await self._respond(request)
         except Exception:  # noqa: BLE001 - whatever failed, the connection gets an answer
             write(LOGGER, logging.ERROR, "http-failed", path=request.path)
             LOGGER.debug("http-failed", exc_info=True)
             return problem(500, "the service failed to answer; its log says why")
 
-    def _respond(self, request: web.BaseRequest) -> web.Response:
-        if refusal := self._refuse(request):
-            return refusal
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if path in self._static:
             return _answer(*self._static[path])
         if path in self._health:
             return self._health[path]()
-        if path not in self._data:
+        if path not in self._data and path not in self._live:
             return problem(404, "no such page")
         if not self._may_see(request):
             answer = problem(401, "this needs Authorization: Bearer TOKEN (http.token_file)")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="geoweir"'
             return answer
-        return self._data[path]()
+        return await self._live[path](request) if path in self._live else self._data[path]()
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         """What is wrong with a request before its path matters."""
