@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Final
 
@@ -19,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from geoweir.core.outcome import Outcome
-from geoweir.telemetry.observers import MOST_RATE, MOST_WATCHERS, Observers, Watcher
+from geoweir.telemetry.observers import MOST_RATE, MOST_WATCHERS, Observers, Seen, Watcher
 from geoweir.web.connections import HEADERS, keep_open, problem
 
 __all__ = ["CONTENT_TYPE", "Tap"]
@@ -34,6 +34,7 @@ _GOOD_BYE_S: Final = 0.25  # for the last event, once the service ends
 _MOST_NAMED: Final = 24  # streams in a message
 _LONGEST_NAME: Final = 100  # characters of a name that is repeated to the client
 _BEAT: Final = b":\n\n"
+_COLUMNS: Final = tuple(field.name for field in fields(Seen))
 
 
 class _RequestError(Exception):
@@ -115,8 +116,8 @@ class Tap:
         while True:
             seen = await watcher.take(self._beat_s)
             if seen is not None:
-                body = {"missed": watcher.missed(), **asdict(seen)}
-                await self._send(response, _event("seen", body))
+                body = {name: getattr(seen, name) for name in _COLUMNS}
+                await self._send(response, _event("seen", body | {"missed": watcher.missed()}))
             elif watcher.ended:
                 break
             else:
