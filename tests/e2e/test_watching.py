@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +21,7 @@ from support.eventually import eventually
 from support.mischief import write_mischief
 from support.outside import Sender, point
 from support.running import Running, run_service
-from support.service import Geoweir, command
+from support.service import Geoweir, clean_environment, command
 from support.watching import Tap
 
 OUTCOMES = ("published", "filtered", "rejected", "reconciled")
@@ -188,6 +193,31 @@ def test_top_elsewhere_than_on_a_terminal_is_plain_lines(running: Running) -> No
     assert "state=online unaccounted=0 queue=0/500" in service
     assert "stream=buses received/s=" in buses
     assert "stream=ships received/s=" in ships
+
+
+def test_top_on_a_terminal_fits_it_and_ends_in_peace_with_ctrl_c(running: Running) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    arguments = ("top", "--interval", "0.1", "--url", running.service.url)
+    with subprocess.Popen(
+        [sys.executable, "-m", "geoweir", *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        env=clean_environment(TERM="xterm"),
+    ) as top:
+        os.close(theirs)
+        shown = b""
+        while shown.count(b"\x1b[H") < 3:
+            shown += os.read(ours, 65536)
+        top.send_signal(signal.SIGINT)
+        assert top.wait(10) == 0
+    os.close(ours)
+    _, panel, *_ = shown.split(b"\x1b[H")
+    lines = panel.decode().replace("\x1b[K", "").replace("\x1b[J", "").splitlines()
+    assert max(map(len, lines)) <= 80 < sum(map(len, lines))
+    assert len(lines) < 24
+    assert all(line.isprintable() for line in lines), lines
+    assert lines[1].startswith("balanced, unaccounted 0")
 
 
 def test_a_tap_ends_with_the_service_and_shows_what_the_drain_settled(

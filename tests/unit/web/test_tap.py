@@ -214,8 +214,8 @@ async def test_a_flood_of_connections_does_not_cut_a_live_stream() -> None:
             writer.close()
 
 
-async def test_who_leaves_is_a_watcher_no_longer() -> None:
-    rig = Rig()
+async def test_who_leaves_is_a_watcher_no_longer_without_waiting_for_a_beat() -> None:
+    rig = Rig(beat_s=600)
     async with rig.served() as server:
         async with following(server):
             assert rig.observers.is_watched("buses")
