@@ -253,7 +253,19 @@ async def stuff(rig: Rig, holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_who_takes_nothing_is_cut_off() -> None:
+def connections(server: HttpServer) -> int:
+    assert server._runner is not None
+    assert server._runner.server is not None
+    return len(server._runner.server.connections)
+
+
+@pytest.mark.parametrize("is_noticed_by_the_kernel", [True, False])
+async def test_who_takes_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+    is_noticed_by_the_kernel: bool,  # which depends on its version
+) -> None:
+    if not is_noticed_by_the_kernel:
+        monkeypatch.setattr("geoweir.web.tap._notice_dead_peer", lambda *_: None)
     rig = Rig(stalled_s=0.2)
     async with rig.served() as server, Stopped(server), following(server) as other:
         await until(lambda: len(rig.observers) == 2)
@@ -264,6 +276,7 @@ async def test_who_takes_nothing_is_cut_off() -> None:
 
         reading = asyncio.ensure_future(read())
         await stuff(rig, lambda: len(rig.observers) == 1)
+        await until(lambda: connections(server) == 1)
         assert not reading.done()
         reading.cancel()
 
