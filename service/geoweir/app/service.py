@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from geoweir.core.account import Account
 from geoweir.core.backlog import Backlog
 from geoweir.core.clocks import Clocks
 from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
+from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.errors import BrokerError, GeoweirError
@@ -40,8 +41,10 @@ from geoweir.stages.weir import Weir
 from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
+from geoweir.telemetry.observers import Observers
 from geoweir.web.server import HttpServer
 from geoweir.web.status import Face, Status
+from geoweir.web.tap import Tap
 
 __all__ = ["Service"]
 
@@ -90,6 +93,8 @@ class Service:
         self._account = Account(names)
         self._lag = LagMeter(self._metrics.lag)
         self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
+        self._observers = Observers(names, identify=self._identify)
+        self._tap = Tap(self._observers)
         self._pool = Pool(
             settings.pool,
             WorkerSpec(
@@ -129,7 +134,7 @@ class Service:
             streams=settings.streams,
             account=self._account,
             outlet=self._outlet,
-            settle=self._settlement.settle,
+            settle=self._settle,
             spawn=self._spawn,
             identify=self._identify,
             on_refused=self._reporting.refused,
@@ -139,7 +144,8 @@ class Service:
             streams=settings.streams,
             spec=settings.pool,
             pool=self._pool,
-            take=self._weir.get,
+            filled=self._weir.filled,
+            take=self._weir.get_nowait,
             top_up=self._weir.top_up,
             account=self._account,
             start=self._ordering.start,
@@ -148,6 +154,7 @@ class Service:
             identify=self._identify,
             spawn=self._spawn,
             events=self._reporting,
+            is_watched=self._observers.is_watched,
             clocks=_CLOCKS,
         )
         self._intakes = [self._make_intake(stream) for stream in settings.streams]
@@ -161,6 +168,7 @@ class Service:
             reporting=self._reporting,
             held=self.held,
             queued=self._weir.qsize,
+            watchers=self._observers.__len__,
             notice=notice,
         )
 
@@ -243,6 +251,7 @@ class Service:
             ]
             await stop.wait()
             await self._drain(feeders)
+            self._tap.close("the service is ending")
             for task in keepers:
                 task.cancel()
             await self._leave(connections)
@@ -356,7 +365,7 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        return HttpServer(http.host, http.port, status, token=http.token)
+        return HttpServer(http.host, http.port, status, tap=self._tap, token=http.token)
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:
@@ -374,6 +383,14 @@ class Service:
             self._ordering.parcels(),
             self._delivery.parcels(),
         )
+
+    def _settle(
+        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
+    ) -> None:
+        """Settles, and shows to whoever watches what is settled."""
+        if self._observers.is_watched(parcel.ledger.stream):
+            self._observers.show(parcel, indices, outcome, reason)
+        self._settlement.settle(parcel, indices, outcome, reason)
 
     def _void(self, lane: str) -> None:
         """A lane resumed: what stages hold of its ended epochs comes again."""
@@ -409,7 +426,7 @@ class Service:
             put=self._weir.put,
             piece=self._weir.piece,
             deliver=self._delivery.deliver,
-            settle=self._settlement.settle,
+            settle=self._settle,
             void=self._void,
             on_received=lambda name, _: self._reporting.received(name, time.time()),
             on_lane=self._lane,

@@ -112,6 +112,7 @@ class Member:
                 Report(
                     account=status.account(),
                     overview=status.overview(),
+                    state=status.now(),
                     alive=status.alive(),
                     ready=status.ready(),
                     metrics=status.metrics(),

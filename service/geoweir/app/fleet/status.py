@@ -12,7 +12,14 @@ from geoweir.app.fleet import accounts
 from geoweir.app.fleet.keeper import Keeper
 from geoweir.app.fleet.wire import Report
 from geoweir.telemetry import merged
-from geoweir.web.status import Condition, ConnectionView, Overview, RecentView
+from geoweir.web.status import (
+    Condition,
+    ConnectionView,
+    Overview,
+    RecentView,
+    State,
+    StreamState,
+)
 
 __all__ = ["FleetStatus"]
 
@@ -35,6 +42,7 @@ class FleetStatus:
         self._streams = list(streams)
         self._version = version
         self._started = time.time()
+        self._started_at = time.monotonic()
         self._conditions: dict[str, Condition] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
@@ -75,6 +83,31 @@ class FleetStatus:
             },
             "recent": recent[:_RECENT],
             "loop_lag_p99_s": max((view["loop_lag_p99_s"] for view in views), default=0.0),
+        }
+
+    def now(self) -> State:
+        """The sum of what the processes' states say; their workers numbered through."""
+        states = [report.state for report in self._reports()]
+        workers = [worker for state in states for worker in state["workers"]]
+        return {
+            "version": self._version,
+            "started": self._started,
+            "up_s": time.monotonic() - self._started_at,
+            "state": self.state,
+            "account": self.account(),
+            "streams": {
+                name: _together([state["streams"][name] for state in states])
+                for name in self._streams
+            },
+            "queue": {
+                "messages": sum(state["queue"]["messages"] for state in states),
+                "limit": sum(state["queue"]["limit"] for state in states),
+            },
+            "connections": self._connections(),
+            "workers": [{**worker, "worker": place} for place, worker in enumerate(workers)],
+            "worker_memory_limit": max((s["worker_memory_limit"] for s in states), default=0),
+            "loop_lag_p99_s": max((state["loop_lag_p99_s"] for state in states), default=0.0),
+            "watchers": sum(state["watchers"] for state in states),
         }
 
     def alive(self) -> Condition:
@@ -172,6 +205,20 @@ class FleetStatus:
         since = before.since if before is not None and before.ok == ok else time.time()
         self._conditions[name] = Condition(name, ok, since, detail)
         return self._conditions[name]
+
+
+def _together(streams: Sequence[StreamState]) -> StreamState:
+    """One stream over all processes."""
+    bounds: dict[float | None, int] = {}
+    for stream in streams:
+        for bound, count in stream["latency"]:
+            bounds[bound] = bounds.get(bound, 0) + count
+    return {
+        "oldest_s": max((stream["oldest_s"] for stream in streams), default=0.0),
+        "last_received": max((stream["last_received"] for stream in streams), default=0.0),
+        "is_paused": any(stream["is_paused"] for stream in streams),
+        "latency": list(bounds.items()),
+    }
 
 
 def _state(keeper: Keeper) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from geoweir.errors import WorkerError
 from geoweir.settings.values import Settings
-from geoweir.web.status import Condition, Overview
+from geoweir.web.status import Condition, Overview, State
 
 __all__ = [
     "Ask",
@@ -61,6 +61,7 @@ class Report(Struct, frozen=True, tag=True):
 
     account: dict[str, Any]
     overview: Overview
+    state: State
     alive: Condition
     ready: list[Condition]
     metrics: bytes

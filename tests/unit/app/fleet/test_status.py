@@ -13,7 +13,7 @@ from geoweir.app.fleet.status import FleetStatus
 from geoweir.app.fleet.wire import Assignment, Report
 from geoweir.core.spec import StreamSpec
 from geoweir.settings.values import MqttSettings, Settings
-from geoweir.web.status import Condition, ConnectionView, Overview
+from geoweir.web.status import Condition, ConnectionView, Overview, State
 
 FULL = Settings(
     mqtt=MqttSettings(), streams=(StreamSpec(name="s", subscribe=("in/#",)),), shutdown_grace_s=1.0
@@ -62,8 +62,39 @@ def report(*, received: int = 3, unaccounted: int = 0, up: bool = True, alive: s
         ],
         loop_lag_p99_s=received / 1000,
     )  # fmt: skip
+    state = State(
+        version="1",
+        started=1.0,
+        up_s=9.0,
+        state="online",
+        account=account,
+        streams={
+            "s": {
+                "oldest_s": received / 10,
+                "last_received": float(received),
+                "is_paused": received > 4,
+                "latency": [(0.1, received), (None, received + 1)],
+            }
+        },
+        queue={"messages": 4, "limit": 500},
+        connections=[link],
+        workers=[
+            {
+                "worker": 0,
+                "state": "idle",
+                "pid": received,
+                "busy_s": 1.0,
+                "private_bytes": 1,
+                "restarts": 0,
+            }
+        ],
+        worker_memory_limit=150,
+        loop_lag_p99_s=received / 1000,
+        watchers=0,
+    )
+    alive_ = Condition("progress", not alive, 1.0, alive)
     ready = [Condition("connected-in-s", up, 1.0, "" if up else "cut")]
-    return Report(account, overview, Condition("progress", not alive, 1.0, alive), ready, PAGE)
+    return Report(account, overview, state, alive_, ready, PAGE)
 
 
 def fleet(*lives: Lived | None, state: str = "online") -> FleetStatus:
@@ -88,6 +119,24 @@ def test_the_account_is_the_sum_and_names_each_process() -> None:
     assert (stream["received"], stream["published"], stream["in_flight"]) == (10, 8, 2)
     assert [one["state"] for one in account["processes"]] == ["online", "online", "starting"]
     assert [one.get("received") for one in account["processes"]] == [4, 6, None]
+
+
+def test_the_state_is_the_sum_with_every_worker_and_the_worst_of_each_stream() -> None:
+    state = fleet(Lived(report(received=3)), Lived(report(received=5)), None).now()
+    assert state["streams"]["s"] == {
+        "oldest_s": 0.5,
+        "last_received": 5.0,
+        "is_paused": True,
+        "latency": [(0.1, 8), (None, 10)],
+    }
+    assert [(worker["worker"], worker["pid"]) for worker in state["workers"]] == [(0, 3), (1, 5)]
+    assert state["queue"] == {"messages": 8, "limit": 1000}
+    assert state["account"]["streams"]["s"]["published"] == 8
+
+
+def test_the_state_before_any_process_is_up_is_empty() -> None:
+    state = fleet(None, None).now()
+    assert (state["workers"], state["streams"]["s"]["latency"]) == ([], [])
 
 
 def test_the_overview_is_the_sum_with_the_newest_drops_and_the_worst_lag() -> None:
