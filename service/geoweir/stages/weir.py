@@ -46,8 +46,12 @@ class Weir(asyncio.Queue[Parcel]):
 
     def top_up(self, chunk: Parcel) -> None:
         """Adds to a chunk what has come since it was taken."""
+        before = len(self._backlog)
         self._backlog.top_up(chunk)
         self._note()
+        if len(self._backlog) < before:
+            # As a get does: nobody else would tell those who wait for room.
+            self._wakeup_next(self._putters)  # type: ignore[attr-defined]
 
     def parcels(self) -> Iterator[Parcel]:
         """What the weir answers for."""
