@@ -323,6 +323,24 @@ async def test_many_sends_leave_in_the_order_they_were_queued(bench: Bench) -> N
     assert tap.payloads() == texts(100)
 
 
+async def test_a_flow_that_piled_up_does_not_hold_up_another(bench: Bench) -> None:
+    tap, outlet = await bench.inlet(size=10**8, window=5000), await bench.outlet(window=20)
+    flood = outlet.send([Outgoing("in/flood", str(n).encode()) for n in range(3000)], flow="flood")
+    calm = outlet.send([Outgoing("in/calm", str(n).encode()) for n in range(10)], flow="calm")
+    assert await calm == [None] * 10
+    assert not flood.done()
+    await flood
+    await tap.until(lambda: len(tap.payloads()) == 3010)
+    seen = [
+        (address, int(payload))
+        for event in tap.seen
+        if isinstance(event, Batch)
+        for address, payload in zip(event.addresses, event.payloads, strict=True)
+    ]
+    assert [n for address, n in seen if address == "in/flood"] == list(range(3000))
+    assert [n for address, n in seen if address == "in/calm"] == list(range(10))
+
+
 @pytest.mark.parametrize("topic", ["", "a/+/b", "a/#", "x" * 65536])
 async def test_a_topic_that_mqtt_cannot_carry_is_refused_and_the_rest_goes_on(
     bench: Bench, topic: str

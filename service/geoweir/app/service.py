@@ -24,6 +24,7 @@ from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.link import AuthenticationError
@@ -118,6 +119,7 @@ class Service:
         self._outlet = MqttOutlet(
             client_id=f"{settings.mqtt.client_id}-out",
             options=options,
+            weights={stream.name: WEIGHTS[stream.priority] for stream in settings.streams},
             greeting=lambda: self._state_message(self._status.state),
             will=self._state_message("offline"),
             on_link=partial(self._reporting.link, "out", ""),

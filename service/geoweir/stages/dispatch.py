@@ -222,7 +222,9 @@ class Dispatch:
 
         Returns whether there was no culprit.
         """
-        stall_s = self._spec.timeout_s if len(left) == 1 else self._deadlines.stall_s
+        stall_s = (
+            self._spec.timeout_s if len(left) == 1 else self._deadlines.stall(chunk.ledger.stream)
+        )
         spent_s = 0.0
         failure = Failure.CRASH
         try:
