@@ -478,6 +478,51 @@ async def test_an_unknown_authority_ends_the_first_contact_clearly(
             await outlet.connect_once()
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"\x30\x04\x00\x01t\x00", "messages before it accepted us"),
+        (b"\x40\x02\x00\x01", "messages before it accepted us"),
+        (b"\x20\x03\x00\x87\x00\x30\x04\x00\x01t\x00", "not authorized"),
+        (b"\x20\x03\x00\x97\x00", "quota exceeded"),
+        (b"\x20\x01\x00", "a CONNACK that does not fit"),
+        (b"\x20\x05\x00\x00\x02\x24\x00", "QoS 0 only"),
+        (b"\xff" * 10, "a length of more than four bytes"),
+        (b"\x10\x00", "a packet of type 1"),
+    ],
+)
+async def test_a_broker_that_breaks_the_protocol_gives_no_input_and_a_clear_cause(
+    answer: bytes, why: str
+) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        await reader.read(1000)
+        writer.close()
+
+    server = await asyncio.start_server(broken, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        said: asyncio.Queue[str] = asyncio.Queue()
+        inlet = MqttInlet(
+            lane="in",
+            client_id="t",
+            options=BrokerOptions(host="127.0.0.1", port=port, protocol="5"),
+            filters=["in"],
+            qos=1,
+            window=10,
+            window_bytes=1000,
+            on_link=lambda *, up, why: said.put_nowait(f"{up} {why}"),
+        )
+        tap = Tap(inlet)
+        tasks = [asyncio.ensure_future(inlet.run()), asyncio.ensure_future(tap.read())]
+        async with asyncio.timeout(10):
+            assert why in await said.get()
+        await inlet.disconnect()
+        await asyncio.gather(*tasks)
+        assert [event for event in tap.seen if isinstance(event, Batch)] == []
+
+
 async def test_auto_falls_back_to_3_1_1_where_the_broker_knows_nothing_newer() -> None:
     async def old_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = await reader.read(1000)

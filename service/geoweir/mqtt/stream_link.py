@@ -32,6 +32,7 @@ from geoweir.mqtt.reader import (
     Packet,
     PacketReader,
     Properties,
+    Read,
     read_properties,
     variable,
 )
@@ -279,9 +280,7 @@ class StreamLink(asyncio.Protocol):
         count = 0
         while True:
             try:
-                read = self._reader.read(*self._listener.room())
-                for packet in read.others:
-                    self._handle(packet)
+                read = self._read()
             except MalformedError as error:
                 self._fail(BrokerError(f"the broker broke the protocol: {error}"))
                 return 0
@@ -296,6 +295,15 @@ class StreamLink(asyncio.Protocol):
             if not len(read.arrivals):
                 self.pause()  # the owner, who has no room, resumes when it has
                 return count
+
+    def _read(self) -> Read:
+        """The next batch; what is neither an input nor an answer is seen to here."""
+        read = self._reader.read(*self._listener.room())
+        for packet in read.others:
+            self._handle(packet)
+        if not self._accepted.done() and (len(read.arrivals) or read.acknowledged):
+            raise MalformedError("messages before it accepted us")
+        return read
 
     def _handle(self, packet: Packet) -> None:
         match packet.kind:
