@@ -3,9 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoweir.mqtt.packets import publish, publish_properties
+from geoweir.mqtt.packets import publish_properties
 from geoweir.mqtt.reader import MalformedError, PacketReader
 from geoweir.ports import Outgoing
+from support.publishes import publish
 
 EVERYTHING = (1 << 30, 1 << 30)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -213,6 +213,7 @@ class MqttOutlet:
             self._cuts += 1
             self._blame(waiting)
         self._queue.add_first(w for w in waiting if not w[1].future.done())
+        self._note_emptied()
 
     def _blame(self, waiting: list[_Waiting]) -> None:
         """Counts a cut against a message that was alone under way, and refuses it at the third."""
@@ -255,12 +256,15 @@ class MqttOutlet:
             else:
                 self._answer(waiting, None)
         self._queue.add_first(batch[len(answers) :])
+        self._note_emptied()
         return len(answers) == len(batch)
 
     def _answer(self, waiting: _Waiting, refusal: Refusal | None) -> None:
         message, answers, index = waiting
         self._queued_bytes -= len(message.payload)
         answers.answer(index, refusal)
+
+    def _note_emptied(self) -> None:
         if not self._queue and not self._under_way:
             self._emptied.set()
 
@@ -279,13 +283,16 @@ class MqttOutlet:
 
     def acknowledged(self, mids: Sequence[int], refused: Mapping[int, Refusal]) -> None:
         """The broker answered publishes."""
-        under_way = self._under_way
+        under_way, known = self._under_way, 0
         for mid in mids:
             waiting = under_way.pop(mid, None)
             if waiting is not None:
-                self._cuts = 0
-                self._answered_on_connection += 1
-                self._answer(waiting, refused.get(mid))
+                known += 1
+                self._answer(waiting, refused.get(mid) if refused else None)
+        if known:
+            self._cuts = 0
+            self._answered_on_connection += known
+        self._note_emptied()
         self._pump()
 
     def writable(self) -> None:

@@ -140,9 +140,12 @@ class PacketReader:
         while end - at > 1:
             head, length, body = data[at], data[at + 1], at + 2
             if length > _LOW:
-                length, body = self._length(at)
-                if not body:
-                    break
+                if end - at > 2 and data[body] <= _LOW:  # noqa: PLR2004 - two bytes, as usual
+                    length, body = length & _LOW | data[body] << 7, body + 1
+                else:
+                    length, body = self._length(at)
+                    if not body:
+                        break
             stop = body + length
             if stop > end:
                 self._needed = stop - at

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -118,7 +117,7 @@ class StreamLink(asyncio.Protocol):
         self._retains = True
         self._alias_maximum = 0
         self._aliases: dict[str, int] = {}
-        self._mids = itertools.cycle(range(1, PACKET_ID_MAXIMUM + 1))
+        self._mid = 0  # the packet id that was given out last
         self._under_way: set[int] = set()
 
     def __repr__(self) -> str:
@@ -372,30 +371,28 @@ class StreamLink(asyncio.Protocol):
 
     def _encode(self, message: Outgoing, out: list[bytes]) -> int | Refusal:
         """Appends the packet; its packet id, or why it can't be sent."""
+        alias, is_known = self._alias(message.topic) if self._alias_maximum else (0, False)
         try:
             topic = packets.topic_bytes(message.topic)
-            alias, is_known = self._alias(message.topic)
             properties = packets.publish_properties(
                 message.content_type, message.headers, message.key, alias
             )
+            size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
+            if size > self._packet_limit:
+                text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
+                return Refusal(_PACKET_TOO_LARGE, text)
+            if message.retain and not self._retains:
+                return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
+            mid = self._next_mid() if message.qos else 0
+            packets.publish(out, message, mid, b"" if is_known else topic, properties)
         except ValueError as error:
             return Refusal(_TOPIC_INVALID, str(error))
-        size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
-        if size > self._packet_limit:
-            text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
-            return Refusal(_PACKET_TOO_LARGE, text)
-        if message.retain and not self._retains:
-            return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
         if alias and not is_known:
             self._aliases[message.topic] = alias
-        mid = self._next_mid() if message.qos else 0
-        out.append(packets.publish(message, mid, b"" if is_known else topic, properties))
         return mid
 
     def _alias(self, topic: str) -> tuple[int, bool]:
         """The topic's alias (0 for none), and whether the broker has been told it."""
-        if not self._alias_maximum:
-            return 0, False
         known = self._aliases.get(topic)
         if known is not None:
             return known, True
@@ -403,8 +400,12 @@ class StreamLink(asyncio.Protocol):
         return (free if free <= self._alias_maximum else 0), False
 
     def _next_mid(self) -> int:
-        while (mid := next(self._mids)) in self._under_way:
-            pass
+        mid = self._mid
+        while True:
+            mid = mid + 1 if mid < PACKET_ID_MAXIMUM else 1
+            if mid not in self._under_way:
+                break
+        self._mid = mid
         self._under_way.add(mid)
         return mid
 

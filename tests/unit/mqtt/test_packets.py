@@ -10,6 +10,7 @@ from paho.mqtt.properties import Properties
 
 from geoweir.mqtt import packets
 from geoweir.ports import Outgoing
+from support.publishes import publish
 
 
 def unpacked(packed: bytes, kind: int = PacketTypes.PUBLISH) -> Any:
@@ -28,9 +29,9 @@ def test_the_properties_of_a_publish_are_what_another_codec_reads() -> None:
 
 def test_a_publish_is_laid_out_as_the_standard_has_it() -> None:
     message = Outgoing("a/b", b"hello", qos=1, retain=True)
-    packet = packets.publish(message, 0x0102, b"a/b", b"\x01\x00")
+    packet = publish(message, 0x0102, b"a/b", b"\x01\x00")
     assert packet == b"\x33\x0f\x00\x03a/b\x01\x02\x02\x01\x00hello"
-    packet = packets.publish(Outgoing("a/b", b"", qos=0), 0, b"a/b", b"")
+    packet = publish(Outgoing("a/b", b"", qos=0), 0, b"a/b", b"")
     assert packet == b"\x30\x06\x00\x03a/b\x00"
 
 

@@ -7,9 +7,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from geoweir.core.lane import DURABLE, REPEATED, RETAINED
-from geoweir.mqtt.packets import pubacks, publish, publish_properties, variable_length
+from geoweir.mqtt.packets import pubacks, publish_properties, variable_length
 from geoweir.mqtt.reader import MalformedError, Packet, PacketReader, Read, read_properties
 from geoweir.ports import Outgoing
+from support.publishes import publish
 
 EVERYTHING = (1 << 30, 1 << 30)
 
