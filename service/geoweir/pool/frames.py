@@ -197,7 +197,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Yields each body that is complete now.
 
         Raises:
@@ -207,7 +207,9 @@ class FrameReader:
         start = 0
         try:
             while (end := self._end(start)) is not None:
-                yield bytes(self._buffer[start + LENGTH.size : end])
+                with memoryview(self._buffer) as whole:
+                    body = bytes(whole[start + LENGTH.size : end])
+                yield body
                 start = end
         finally:
             del self._buffer[:start]
