@@ -166,7 +166,10 @@ def publish_properties(
     """The properties of a PUBLISH, without their length (section 3.3.2.3)."""
     packed = _content(content_type)
     if key is not None:
-        packed += _KEY + _text(key)
+        encoded = key.encode()
+        if len(encoded) > _LONGEST_TEXT:
+            raise ValueError(f"a key of {len(encoded)} bytes, over {_LONGEST_TEXT}")
+        packed += _KEY + len(encoded).to_bytes(2, "big") + encoded
     if alias:
         packed += b"\x23" + _TWO.pack(alias)
     for name, value in headers:
@@ -218,4 +221,5 @@ def _binary(data: bytes) -> bytes:
     return _TWO.pack(len(data)) + data
 
 
+#: What stands before a key.
 _KEY: Final = b"\x26" + _text(KEY_PROPERTY)

@@ -82,7 +82,7 @@ def test_reading_stops_where_there_is_no_room_and_goes_on_from_there() -> None:
     made.feed(b"".join(message(str(n).encode(), mid=n + 1) for n in range(10)))
     first = made.read(3, 1 << 30)
     assert (first.arrivals.mids, first.is_full) == ([1, 2, 3], True)
-    by_size = made.read(100, 2)
+    by_size = made.read(100, 10)
     assert (by_size.arrivals.mids, by_size.is_full) == ([4, 5], True)
     assert (made.read(0, 1).arrivals.mids, made.read(0, 1).is_full) == ([], True)
     rest = made.read(*EVERYTHING)
