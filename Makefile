@@ -27,7 +27,7 @@ check: $(VENV)/.dev  ## style, types and import rules
 	@$(python) -m mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.dev  ## messages/s and latency beside the plain pattern and an echo
+bench: $(VENV)/.dev  ## messages/s, latency and cost beside a raw echo, the plain pattern and Node-RED
 	@$(python) bench/end_to_end.py $(ARGS)
 
 format: $(VENV)/.dev  ## the formatter, and what ruff can repair

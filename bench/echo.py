@@ -11,7 +11,7 @@ import asyncio
 import aiomqtt
 
 from aiomqtt_client import make_client, parser, run_until_sigterm
-from workload import IN, OUT
+from topics import IN, OUT
 
 
 async def echo(client: aiomqtt.Client, slots: asyncio.Semaphore, message: aiomqtt.Message) -> None:

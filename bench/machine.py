@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from candidates import MissingError, mosquitto_path
+from brokers import mosquitto_path
+from errors import MissingError
 
 __all__ = ["describe"]
 

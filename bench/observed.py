@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["LoopLag", "final_account"]
+__all__ = ["LoopLag", "account_faults", "final_account"]
 
 _METRIC: Final = "geoweir_loop_lag_seconds_bucket{"
 _SETTLED_S: Final = 10.0
@@ -54,6 +54,16 @@ def final_account(url: str) -> dict[str, Any]:
         if not in_flight or time.monotonic() > deadline:
             return account
         time.sleep(0.1)
+
+
+def account_faults(account: dict[str, Any] | None) -> list[str]:
+    """Where a final account does not balance."""
+    if account is None:
+        return []
+    in_flight = sum(stream["in_flight"] for stream in account["streams"].values())
+    if not account["unaccounted"] and not in_flight:
+        return []
+    return [f"the account does not balance: {json.dumps(account)}"]
 
 
 def _get(url: str, path: str) -> bytes:

@@ -18,7 +18,8 @@ import aiomqtt
 import shapely
 
 from aiomqtt_client import make_client, parser, run_until_sigterm
-from workload import IN, OUT, read_areas
+from topics import IN, OUT
+from workload import read_areas
 
 _TASKS: Final = 100  # messages in hand at most
 _DEADLINE_S: Final = 4.0

@@ -10,8 +10,9 @@ import csv
 import gzip
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +20,15 @@ from typing import Any, Final
 import numpy as np
 import shapely
 
-__all__ = ["IN", "OUT", "Workload", "prepare", "read_areas", "read_expected", "read_messages"]
+from packets import FIRST
 
-#: What stands before the last topic level, the device's id.
-IN: Final = "bench/in/"
-OUT: Final = "bench/out/"
+__all__ = ["Workload", "prepare", "read_areas"]
 
 _BESIDE: Final = Path(__file__).resolve().parents[2] / "shared" / "samples"
 _TRACKS: Final = "tracks/ais_us_2022-01-03.csv.gz"
 _COUNTIES: Final = "admin/us_counties_10m.geojson.gz"
 _FLEET_STEP_S: Final = 2.0
+_COUNT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,12 @@ class _Position:
     properties: dict[str, Any]
 
 
-def prepare(folder: Path, count: int) -> Workload:
-    """Writes ``count`` messages and the expected join to the folder; both repeat at the end."""
+def prepare(folder: Path, count: int = _COUNT, *, devices: int | None = None) -> Workload:
+    """Writes a template of ``count`` messages and what joining them must give.
+
+    Positions repeat where there are fewer; ``devices`` shares them out among so many devices.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     samples = Path(os.environ.get("GEOWEIR_SAMPLES", _BESIDE))
     if (samples / _TRACKS).exists() and (samples / _COUNTIES).exists():
         source, layer, about = _vessels(samples / _TRACKS), samples / _COUNTIES, "AIS, US counties"
@@ -68,13 +72,21 @@ def prepare(folder: Path, count: int) -> Workload:
         source, layer, about = _buses(DATA_DIR), DATA_DIR / "districts.geojson.gz", "demo fleet"
     positions = list(islice(source, count))
     positions = list(islice(cycle(positions), count))
-    payloads = [_payload(position, number) for number, position in enumerate(positions)]
+    if devices is not None:
+        positions = [
+            replace(position, device=f"d{number % devices}")
+            for number, position in enumerate(positions)
+        ]
+    payloads = [_payload(position) for position in positions]
     with (folder / "messages.tsv").open("wb") as file:
         for position, payload in zip(positions, payloads, strict=True):
             file.write(position.device.encode() + b"\t" + payload + b"\n")
     names, geometries = read_areas(layer)
     expected = _join(positions, names, geometries)
     (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    (folder / "fence.json").write_text(
+        json.dumps(_fence(expected, names, geometries)), encoding="utf-8"
+    )
     return Workload(
         about=f"{about}: {count} positions of {len({p.device for p in positions})} devices",
         layer=layer,
@@ -82,19 +94,6 @@ def prepare(folder: Path, count: int) -> Workload:
         payload_bytes=int(np.median([len(payload) for payload in payloads])),
         inside=sum(names != [None] for names in expected) / count,
     )
-
-
-def read_messages(folder: Path) -> list[tuple[str, bytes]]:
-    """Device and payload of every message."""
-    with (folder / "messages.tsv").open("rb") as file:
-        lines = [line.rstrip(b"\n").split(b"\t", 1) for line in file]
-    return [(device.decode(), payload) for device, payload in lines]
-
-
-def read_expected(folder: Path) -> list[list[str | None]]:
-    """For every message the names that the join may attach; ``[None]`` where it lies in none."""
-    expected: list[list[str | None]] = json.loads((folder / "expected.json").read_text("utf-8"))
-    return expected
 
 
 def read_areas(layer: Path) -> tuple[list[str], list[shapely.Geometry]]:
@@ -129,12 +128,13 @@ def _buses(data: Path) -> Iterator[_Position]:
             yield _Position(fix.id, round(fix.lon, 6), round(fix.lat, 6), properties)
 
 
-def _payload(position: _Position, number: int) -> bytes:
+def _payload(position: _Position) -> bytes:
+    """A template: ``packets`` fills in the number, and the mark where there is one."""
     feature = {
         "type": "Feature",
         "id": position.device,
         "geometry": {"type": "Point", "coordinates": [position.lon, position.lat]},
-        "properties": {"seq": number, **position.properties},
+        "properties": {"seq": FIRST, "mark": 0, **position.properties},
     }
     return json.dumps(feature, separators=(",", ":")).encode()
 
@@ -148,3 +148,19 @@ def _join(
     for index, number in zip(point.tolist(), area.tolist(), strict=True):
         found[index].append(names[number])
     return [names_here or [None] for names_here in found]
+
+
+def _fence(
+    expected: list[list[str | None]], names: list[str], geometries: list[shapely.Geometry]
+) -> dict[str, Any]:
+    """The area that most positions lie in, of those that are one ring: what one fence can be."""
+    rings = {
+        name: shapely.get_coordinates(geometry)
+        for name, geometry in zip(names, geometries, strict=True)
+        if isinstance(geometry, shapely.Polygon)
+        and not geometry.interiors
+        and names.count(name) == 1
+    }
+    counts = Counter(name for here in expected for name in here if name in rings)
+    name = counts.most_common(1)[0][0] or ""
+    return {"name": name, "points": rings[name].tolist()}

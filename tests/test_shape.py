@@ -54,6 +54,16 @@ def test_the_service_holds_no_geometry_library() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_the_supervisor_of_processes_holds_neither_geometry_nor_an_mqtt_client() -> None:
+    code = (
+        "import sys, geoweir.app.fleet.supervisor, geoweir.cli.supervise\n"
+        "heavy = {'numpy', 'shapely', 'pyproj', 'aiomqtt', 'paho', 'pydantic', 'yaml'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 def test_the_example_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
     from geoweir.settings.load import load
 

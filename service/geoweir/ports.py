@@ -82,8 +82,12 @@ class Refusal:
 class Outlet(Protocol):
     """Where messages go."""
 
-    def send(self, messages: Sequence[Outgoing]) -> Awaitable[list[Refusal | None]]:
+    def send(
+        self, messages: Sequence[Outgoing], *, flow: str = ""
+    ) -> Awaitable[list[Refusal | None]]:
         """Queues the messages at once, in order, and completes when each has its answer.
+
+        Messages of one flow leave in the order of their sending; flows take turns.
 
         None means acknowledged (or, at QoS 0, handed to the transport). A lost connection is no
         answer: the outlet keeps the messages and sends them again, in order, when it is back.

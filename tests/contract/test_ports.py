@@ -154,7 +154,7 @@ async def bench(
         extra += f"certfile {certificates.chain}\nkeyfile {certificates.key}\n"
     if way.endswith("websockets"):
         # mosquitto 2.0.21 does not start without a listener of another kind.
-        extra += f"protocol websockets\nlistener {free_port()} 127.0.0.1\n"
+        extra += f"protocol websockets\nlistener 0 {tmp_path}/plain\n"
     with mosquitto(tmp_path, extra=extra, port=port) as broker:
         async with Bench(broker, way, str(certificates.authority)) as made:
             yield made
@@ -323,6 +323,24 @@ async def test_many_sends_leave_in_the_order_they_were_queued(bench: Bench) -> N
     assert tap.payloads() == texts(100)
 
 
+async def test_a_flow_that_piled_up_does_not_hold_up_another(bench: Bench) -> None:
+    tap, outlet = await bench.inlet(size=10**8, window=5000), await bench.outlet(window=20)
+    flood = outlet.send([Outgoing("in/flood", str(n).encode()) for n in range(1500)], flow="flood")
+    calm = outlet.send([Outgoing("in/calm", str(n).encode()) for n in range(10)], flow="calm")
+    assert await calm == [None] * 10
+    assert not flood.done()
+    await flood
+    await tap.until(lambda: len(tap.payloads()) == 1510)
+    seen = [
+        (address, int(payload))
+        for event in tap.seen
+        if isinstance(event, Batch)
+        for address, payload in zip(event.addresses, event.payloads, strict=True)
+    ]
+    assert [n for address, n in seen if address == "in/flood"] == list(range(1500))
+    assert [n for address, n in seen if address == "in/calm"] == list(range(10))
+
+
 @pytest.mark.parametrize("topic", ["", "a/+/b", "a/#", "x" * 65536])
 async def test_a_topic_that_mqtt_cannot_carry_is_refused_and_the_rest_goes_on(
     bench: Bench, topic: str
@@ -458,6 +476,51 @@ async def test_an_unknown_authority_ends_the_first_contact_clearly(
         )
         with pytest.raises(BrokerError, match="certificate"):
             await outlet.connect_once()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"\x30\x04\x00\x01t\x00", "messages before it accepted us"),
+        (b"\x40\x02\x00\x01", "messages before it accepted us"),
+        (b"\x20\x03\x00\x87\x00\x30\x04\x00\x01t\x00", "not authorized"),
+        (b"\x20\x03\x00\x97\x00", "quota exceeded"),
+        (b"\x20\x01\x00", "a CONNACK that does not fit"),
+        (b"\x20\x05\x00\x00\x02\x24\x00", "QoS 0 only"),
+        (b"\xff" * 10, "a length of more than four bytes"),
+        (b"\x10\x00", "a packet of type 1"),
+    ],
+)
+async def test_a_broker_that_breaks_the_protocol_gives_no_input_and_a_clear_cause(
+    answer: bytes, why: str
+) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        await reader.read(1000)
+        writer.close()
+
+    server = await asyncio.start_server(broken, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        said: asyncio.Queue[str] = asyncio.Queue()
+        inlet = MqttInlet(
+            lane="in",
+            client_id="t",
+            options=BrokerOptions(host="127.0.0.1", port=port, protocol="5"),
+            filters=["in"],
+            qos=1,
+            window=10,
+            window_bytes=1000,
+            on_link=lambda *, up, why: said.put_nowait(f"{up} {why}"),
+        )
+        tap = Tap(inlet)
+        tasks = [asyncio.ensure_future(inlet.run()), asyncio.ensure_future(tap.read())]
+        async with asyncio.timeout(10):
+            assert why in await said.get()
+        await inlet.disconnect()
+        await asyncio.gather(*tasks)
+        assert [event for event in tap.seen if isinstance(event, Batch)] == []
 
 
 async def test_auto_falls_back_to_3_1_1_where_the_broker_knows_nothing_newer() -> None:

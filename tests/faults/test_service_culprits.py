@@ -168,3 +168,23 @@ def test_the_workers_of_a_killed_service_leave_with_it(broker: Broker, tmp_path:
             10,
             lambda: below,
         )
+
+
+def test_the_only_worker_looks_for_the_culprit_while_nothing_else_comes(
+    broker: Broker, tmp_path: Path
+) -> None:
+    write_mischief(tmp_path)
+    with (
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker, workers=1), tmp_path) as service,
+    ):
+        # While the first is worked on, the others come together in one chunk, which is the last.
+        sender.send([("in/1", point("z", do="sleep", value=0.5))])
+        eventually(lambda: service.metric("geoweir_workers", state="busy") == 1)
+        sender.send([("in/1", point("a")), ("in/2", point("b", do="kill")), ("in/3", point("c"))])
+        service.wait_settled(4, 20)
+        listener.wait(3, "geoweir/s/")
+        seen = read(listener.heard, "s")
+        assert set(seen.reconciled) == {"b"}
+        assert set(seen.published) == {"z", "a", "c"}

@@ -2,7 +2,8 @@
 
 ``GEOWEIR_TEST_BROKER`` is ``mosquitto`` (the default where there is one), ``embedded`` (rumqttd of
 the iotcore package, MQTT 3.1.1: the default elsewhere) or ``container`` (the image named by
-``GEOWEIR_MOSQUITTO_IMAGE``).
+``GEOWEIR_MOSQUITTO_IMAGE``). On a mosquitto, ``GEOWEIR_TEST_PROTOCOL=3.1.1`` makes the service run
+on aiomqtt, where it would run on its own data plane.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def open_mosquitto(folder: Path, *, extra: str = "") -> Iterator[Broker]:
     """A mosquitto of the test's own, with further lines in its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     with mosquitto(folder, extra=extra) as process:
-        yield Broker("mosquitto", "127.0.0.1", process.port, process=process)
+        protocol = os.environ.get("GEOWEIR_TEST_PROTOCOL", "auto")
+        yield Broker("mosquitto", "127.0.0.1", process.port, protocol, process=process)
 
 
 @contextlib.contextmanager

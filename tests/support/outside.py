@@ -177,6 +177,11 @@ class Sender(_Client):
         self._taken = _Count()
         self.client.on_publish = self._published
 
+    @property
+    def sent(self) -> int:
+        """Messages so far."""
+        return self._sent
+
     def send(
         self,
         messages: Iterable[tuple[str, bytes]],

@@ -144,6 +144,10 @@ class Geoweir:
         found: dict[str, Any] = self.account()["streams"][name]
         return found
 
+    def watchers(self) -> int:
+        """How many watch what goes through."""
+        return int(json.loads(self.get("/api/state"))["watchers"])
+
     def settled(self) -> int:
         """Inputs of all streams with an outcome."""
         return sum(map(outcomes_of, self.account()["streams"].values()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -20,8 +21,10 @@ from geoweir.core.account import Account
 from geoweir.core.backlog import Backlog
 from geoweir.core.clocks import Clocks
 from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
+from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.link import AuthenticationError
@@ -39,7 +42,10 @@ from geoweir.stages.weir import Weir
 from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
+from geoweir.telemetry.observers import Observers
 from geoweir.web.server import HttpServer
+from geoweir.web.status import Face, Status
+from geoweir.web.tap import Tap
 
 __all__ = ["Service"]
 
@@ -61,6 +67,7 @@ class Service:
         options: how to reach the broker.
         notice: plain text for the status page.
         waits_for_broker: keep trying when the broker isn't there at the start.
+        show: opens where the status is shown, other than HTTP at ``http.listen``.
     """
 
     def __init__(
@@ -70,10 +77,12 @@ class Service:
         *,
         notice: str = "",
         waits_for_broker: bool = False,
+        show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
         self._waits_for_broker = waits_for_broker
+        self._show = show or self._serve_http
         self._version = version("geoweir")
         names = [stream.name for stream in settings.streams]
         self._metrics = Metrics(
@@ -85,6 +94,8 @@ class Service:
         self._account = Account(names)
         self._lag = LagMeter(self._metrics.lag)
         self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
+        self._observers = Observers(names, identify=self._identify)
+        self._tap = Tap(self._observers)
         self._pool = Pool(
             settings.pool,
             WorkerSpec(
@@ -108,6 +119,7 @@ class Service:
         self._outlet = MqttOutlet(
             client_id=f"{settings.mqtt.client_id}-out",
             options=options,
+            weights={stream.name: WEIGHTS[stream.priority] for stream in settings.streams},
             greeting=lambda: self._state_message(self._status.state),
             will=self._state_message("offline"),
             on_link=partial(self._reporting.link, "out", ""),
@@ -124,7 +136,7 @@ class Service:
             streams=settings.streams,
             account=self._account,
             outlet=self._outlet,
-            settle=self._settlement.settle,
+            settle=self._settle,
             spawn=self._spawn,
             identify=self._identify,
             on_refused=self._reporting.refused,
@@ -134,7 +146,8 @@ class Service:
             streams=settings.streams,
             spec=settings.pool,
             pool=self._pool,
-            take=self._weir.get,
+            filled=self._weir.filled,
+            take=self._weir.get_nowait,
             top_up=self._weir.top_up,
             account=self._account,
             start=self._ordering.start,
@@ -143,6 +156,7 @@ class Service:
             identify=self._identify,
             spawn=self._spawn,
             events=self._reporting,
+            is_watched=self._observers.is_watched,
             clocks=_CLOCKS,
         )
         self._intakes = [self._make_intake(stream) for stream in settings.streams]
@@ -156,6 +170,7 @@ class Service:
             reporting=self._reporting,
             held=self.held,
             queued=self._weir.qsize,
+            watchers=self._observers.__len__,
             notice=notice,
         )
 
@@ -189,10 +204,9 @@ class Service:
             # What start-up made lives as long as we do: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            http = self._settings.http
-            async with HttpServer(http.host, http.port, self._status, token=http.token) as server:
+            async with self._show(self._status) as face:
                 await self._first_contact()
-                await self._run_stages(stop, on_ready, server.url)
+                await self._run_stages(stop, on_ready, face.url)
         finally:
             await self._pool.close(0.0)
 
@@ -239,6 +253,7 @@ class Service:
             ]
             await stop.wait()
             await self._drain(feeders)
+            self._tap.close("the service is ending")
             for task in keepers:
                 task.cancel()
             await self._leave(connections)
@@ -350,6 +365,10 @@ class Service:
 
     # Wiring.
 
+    def _serve_http(self, status: Status) -> HttpServer:
+        http = self._settings.http
+        return HttpServer(http.host, http.port, status, tap=self._tap, token=http.token)
+
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:
             raise GeoweirError("the service does not run")
@@ -366,6 +385,14 @@ class Service:
             self._ordering.parcels(),
             self._delivery.parcels(),
         )
+
+    def _settle(
+        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
+    ) -> None:
+        """Settles, and shows to whoever watches what is settled."""
+        if self._observers.is_watched(parcel.ledger.stream):
+            self._observers.show(parcel, indices, outcome, reason)
+        self._settlement.settle(parcel, indices, outcome, reason)
 
     def _void(self, lane: str) -> None:
         """A lane resumed: what stages hold of its ended epochs comes again."""
@@ -401,7 +428,7 @@ class Service:
             put=self._weir.put,
             piece=self._weir.piece,
             deliver=self._delivery.deliver,
-            settle=self._settlement.settle,
+            settle=self._settle,
             void=self._void,
             on_received=lambda name, _: self._reporting.received(name, time.time()),
             on_lane=self._lane,

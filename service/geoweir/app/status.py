@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import isinf
 from typing import Any, Final, Literal
 
 from geoweir.app.reporting import Link, Reporting
@@ -11,10 +12,12 @@ from geoweir.core.account import Account
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
 from geoweir.telemetry.exposition import render
+from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import SlotReading, Snapshot, reasons_of
-from geoweir.web.status import Condition, ConnectionView, Overview, RecentView
+from geoweir.web.status import Condition, ConnectionView, Overview, RecentView, StreamState
+from geoweir.web.status import State as StateView
 
 __all__ = ["ServiceStatus"]
 
@@ -39,6 +42,7 @@ class ServiceStatus:
         reporting: Reporting,
         held: Callable[[], dict[str, int]],
         queued: Callable[[], int],
+        watchers: Callable[[], int],
         notice: str,
     ) -> None:
         self._settings = settings
@@ -50,8 +54,10 @@ class ServiceStatus:
         self._reporting = reporting
         self._held = held
         self._queued = queued
+        self._watchers = watchers
         self._notice = notice
         self._started = time.time()
+        self._started_at = time.monotonic()
         self._conditions: dict[str, Condition] = {}
         self.state: State = "starting"
 
@@ -86,6 +92,34 @@ class ServiceStatus:
             "queue": {"messages": self._queued(), "limit": self._settings.queue_limit},
             "recent": recent,
             "loop_lag_p99_s": self._lag.p99_s(),
+        }
+
+    def now(self) -> StateView:
+        """Everything of one moment."""
+        oldest = self._snapshot().oldest_in_flight_s
+        return {
+            "version": self._version,
+            "started": self._started,
+            "up_s": time.monotonic() - self._started_at,
+            "state": self.state,
+            "account": self.account(),
+            "streams": {name: self._stream(name, age) for name, age in oldest.items()},
+            "queue": {"messages": self._queued(), "limit": self._settings.queue_limit},
+            "connections": [self._connection(link) for link in self._reporting.links],
+            "workers": [
+                {
+                    "worker": slot.worker,
+                    "state": str(slot.state),
+                    "pid": slot.pid,
+                    "busy_s": slot.busy_seconds,
+                    "private_bytes": slot.private_bytes,
+                    "restarts": slot.restarts,
+                }
+                for slot in self._pool.stats()
+            ],
+            "worker_memory_limit": self._settings.pool.memory,
+            "loop_lag_p99_s": self._lag.p99_s(),
+            "watchers": self._watchers(),
         }
 
     def alive(self) -> Condition:
@@ -124,6 +158,15 @@ class ServiceStatus:
     def metrics(self) -> bytes:
         """Prometheus's text format."""
         return render(self._metrics, self._snapshot())
+
+    def _stream(self, name: str, oldest_s: float) -> StreamState:
+        meters = self._metrics.streams[name]
+        return {
+            "oldest_s": oldest_s,
+            "last_received": meters.last_received,
+            "is_paused": meters.pause.is_on,
+            "latency": _buckets(meters.latency_s),
+        }
 
     def _since(self, condition: Condition) -> Condition:
         before = self._conditions.get(condition.name)
@@ -167,3 +210,8 @@ class ServiceStatus:
             ],
             worker_memory_limit=self._settings.pool.memory,
         )
+
+
+def _buckets(histogram: Histogram) -> list[tuple[float | None, int]]:
+    """Bounds and the observations up to each; JSON has no infinity for the last one."""
+    return [(None if isinf(bound) else bound, n) for bound, n in histogram.cumulative()]

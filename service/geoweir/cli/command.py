@@ -16,10 +16,12 @@ from typing import Final
 
 from geoweir.errors import GeoweirError, UsageError
 
-__all__ = ["main"]
+__all__ = ["main", "named"]
 
 #: Each command's module in this package: ``add_parser(subparsers)`` and ``run(args) -> int``.
-_COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "bench", "schema")
+_COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "bench", "tap", "top", "schema")
+#: What ``run`` becomes and starts; no help shows them.
+_INNER: Final = ("serve", "supervise", "member")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        fault = _named(error)
+        fault = named(error)
         if fault is None or args.debug:
             raise
         print(f"geoweir: {fault}", file=sys.stderr)
@@ -57,7 +59,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     # Only the command that was asked for is imported; help shows them all.
-    asked = [name for name in _COMMANDS if name in arguments[:2]]
+    asked = [name for name in (*_COMMANDS, *_INNER) if name in arguments[:2]]
     for name in asked or _COMMANDS:
         import_module(f"geoweir.cli.{name}").add_parser(commands)
     if not asked or "healthcheck" in arguments:
@@ -73,11 +75,11 @@ def _add_healthcheck(commands: argparse._SubParsersAction[argparse.ArgumentParse
     )
 
 
-def _named(error: BaseException) -> GeoweirError | OSError | None:
+def named(error: BaseException) -> GeoweirError | OSError | None:
     """The error of ours in a group of one kind, or None for a fault in geoweir itself."""
     if isinstance(error, GeoweirError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        named = [_named(inner) for inner in error.exceptions]
-        return named[0] if named and all(named) else None
+        found = [named(inner) for inner in error.exceptions]
+        return found[0] if found and all(found) else None
     return None

@@ -10,7 +10,6 @@ from typing import Final
 from geoweir.errors import ConfigurationError, UsageError
 from geoweir.mqtt.options import BrokerOptions, TlsFiles
 from geoweir.settings.faults import Fault
-from geoweir.settings.load import load
 from geoweir.settings.values import MqttSettings, Settings
 
 __all__ = ["broker_options", "load_or_explain", "show"]
@@ -26,6 +25,9 @@ def load_or_explain(path: str) -> Settings:
         UsageError: the configuration is wrong; every fault was printed.
         ConfigurationError: a file that it names can't be read; likewise.
     """
+    # Late: it brings geometry libraries that a process of several does without.
+    from geoweir.settings.load import load
+
     loaded = load(Path(path), dict(os.environ))
     for fault in loaded.faults:
         show(fault)

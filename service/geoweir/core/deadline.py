@@ -28,8 +28,6 @@ class Deadlines:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._times: dict[Hashable, _RunTimes] = {}
-        # No shorter than the shortest first pass: a busy machine must not make culprits.
-        self.stall_s: float = min(timeout_s, max(timeout_s * STALL_SHARE, SHORTEST_S))
 
     def first_pass(self, stream: Hashable) -> float:
         """The deadline for a chunk of the stream: 8 times its p99, 0.25 s to ``timeout_s``."""
@@ -37,6 +35,15 @@ class Deadlines:
         if times is None or len(times) < FEWEST:
             return self._timeout_s
         return min(max(FACTOR * times.p99(), SHORTEST_S), self._timeout_s)
+
+    def stall(self, stream: Hashable) -> float:
+        """How long one input of the stream may take in a careful run.
+
+        An eighth of ``timeout_s``, and less where a whole chunk has less time; no shorter than the
+        shortest first pass, so that a busy machine makes no culprits.
+        """
+        share_s = max(self._timeout_s * STALL_SHARE, SHORTEST_S)
+        return min(share_s, self.first_pass(stream))
 
     def observe(self, stream: Hashable, run_s: float) -> None:
         """Remembers a chunk's run time.

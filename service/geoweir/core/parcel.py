@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from geoweir.core.account import Ledger
 from geoweir.core.lane import DURABLE, Headers
+from geoweir.core.work import Sightings
 
 __all__ = ["Parcel"]
 
@@ -21,6 +22,7 @@ class Parcel:
         arrived: the monotonic clock when the oldest input came.
         open: 1 for an input that whoever holds the parcel still answers for, 0 once it is settled
             or voided.
+        sightings: what a worker saw of the inputs, where somebody watches.
     """
 
     ledger: Ledger
@@ -33,6 +35,7 @@ class Parcel:
     arrived: float
     payload_bytes: int
     open: bytearray
+    sightings: Sightings | None = None
 
     def __repr__(self) -> str:
         return f"<Parcel {self.ledger.stream} n={len(self)} held={self.held}>"

@@ -8,7 +8,7 @@ Durations are seconds, sizes are bytes, coordinates are x, y (longitude, latitud
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "Fields",
@@ -21,9 +21,13 @@ __all__ = [
     "StreamSpec",
     "TopicSpec",
     "WorkerSpec",
+    "keeps_state",
 ]
 
 Priority = Literal["high", "normal", "low"]
+
+#: Steps that remember inputs: what becomes of the next one depends on those before it.
+_REMEMBERING: Final = frozenset({"fence", "proximity", "threshold", "track", "window"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,13 @@ class StreamSpec:
     publish: TopicSpec = TopicSpec(topic="geoweir/{stream}/{id}")
     rejected: TopicSpec = TopicSpec(topic="geoweir/rejected/{stream}")
     reconcile: TopicSpec = TopicSpec(topic="geoweir/reconcile/{stream}")
+
+
+def keeps_state(stream: StreamSpec) -> bool:
+    """Whether what becomes of an input depends on earlier ones, so that one process needs all."""
+    return stream.prefilter.min_interval_s is not None or any(
+        step.name in _REMEMBERING for step in stream.steps
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
-__all__ = ["ChunkDone", "ChunkWork", "MessageKind", "OutMessage"]
+__all__ = [
+    "SIGHTINGS",
+    "SIGHTING_ID",
+    "ChunkDone",
+    "ChunkWork",
+    "MessageKind",
+    "OutMessage",
+    "Sightings",
+]
+
+#: Features of one chunk that are shown to watchers at most.
+SIGHTINGS: Final = 1000
+#: Characters of an id that are shown.
+SIGHTING_ID: Final = 128
 
 
 class MessageKind(IntEnum):
@@ -28,6 +42,7 @@ class ChunkWork:
     payloads: list[bytes]
     addresses: list[str]  # the MQTT topic each input came on
     received: list[float]  # wall clock of arrival, Unix seconds
+    watched: bool = False  # somebody wants to see the features: answer with sightings
 
 
 @dataclass(slots=True)
@@ -46,6 +61,50 @@ class OutMessage:
 
 
 @dataclass(slots=True)
+class Sightings:
+    """What watchers see of a chunk, in columns; a feature's outcome is that of its input.
+
+    Attributes:
+        crs: the CRS of every x and y: the one after the steps.
+        inputs: index of the input that each feature belongs to.
+        ids: cut to ``SIGHTING_ID`` characters; empty where there is none.
+        x: of the point, or of the middle of the geometry's bounds; None where there is no place.
+        y: likewise.
+        times: fix times as Unix seconds, None where there is none.
+    """
+
+    crs: str = ""
+    inputs: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    x: list[float | None] = field(default_factory=list)
+    y: list[float | None] = field(default_factory=list)
+    times: list[float | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def add(
+        self, index: int, ident: str, x: float | None, y: float | None, time: float | None
+    ) -> None:
+        """Appends one feature of the input ``index``."""
+        self.inputs.append(index)
+        self.ids.append(ident)
+        self.x.append(x)
+        self.y.append(y)
+        self.times.append(time)
+
+    def join(self, other: Sightings, indices: list[int]) -> None:
+        """Appends what was seen of some of the inputs: its input ``i`` is our ``indices[i]``."""
+        room = max(0, SIGHTINGS - len(self))
+        self.crs = other.crs
+        self.inputs += [indices[index] for index in other.inputs[:room]]
+        self.ids += other.ids[:room]
+        self.x += other.x[:room]
+        self.y += other.y[:room]
+        self.times += other.times[:room]
+
+
+@dataclass(slots=True)
 class ChunkDone:
     """A worker's answer: one outcome code per input, and the messages that the outcomes need.
 
@@ -59,3 +118,4 @@ class ChunkDone:
     features: int = 0
     step_seconds: list[float] = field(default_factory=list)  # parallel to StreamSpec.steps
     private_bytes: int = 0  # the worker's private memory after the chunk
+    sightings: Sightings | None = None  # where the chunk was watched

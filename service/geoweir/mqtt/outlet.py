@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from geoweir.core.backoff import Backoff
+from geoweir.core.turns import Turns
 from geoweir.errors import BrokerError
 from geoweir.mqtt.dial import Protocols, dial
 from geoweir.mqtt.link import (
@@ -66,6 +66,7 @@ class MqttOutlet:
 
     Args:
         window: publishes under way at most; the broker's Receive Maximum may be lower.
+        weights: how much each flow gives at its turn: see ``core.turns``.
         greeting: the retained status to publish first on each connection, and the will.
     """
 
@@ -74,7 +75,8 @@ class MqttOutlet:
         *,
         client_id: str,
         options: BrokerOptions,
-        window: int = 1000,
+        window: int = 400,
+        weights: Mapping[str, int] = MappingProxyType({}),
         greeting: Callable[[], Outgoing] | None = None,
         will: Outgoing | None = None,
         on_link: OnLink,
@@ -88,7 +90,7 @@ class MqttOutlet:
         self._protocols = Protocols(options.protocol)
         self._connection: Link | None = None
         self._receive_maximum = PACKET_ID_MAXIMUM
-        self._queue: deque[_Waiting] = deque()
+        self._queue: Turns[_Waiting] = Turns(weights)
         self._under_way: dict[int, _Waiting] = {}
         self._queued_bytes = 0
         self._cuts = 0
@@ -114,14 +116,16 @@ class MqttOutlet:
 
     # The port.
 
-    def send(self, messages: Sequence[Outgoing]) -> asyncio.Future[list[Refusal | None]]:
+    def send(
+        self, messages: Sequence[Outgoing], *, flow: str = ""
+    ) -> asyncio.Future[list[Refusal | None]]:
         """Queues messages in order; completes when each was acknowledged or refused."""
         future: asyncio.Future[list[Refusal | None]] = asyncio.get_running_loop().create_future()
         if not messages:
             future.set_result([])
             return future
         answers = _Answers(len(messages), future)
-        self._queue.extend([(message, answers, i) for i, message in enumerate(messages)])
+        self._queue.add(flow, [(message, answers, i) for i, message in enumerate(messages)])
         self._queued_bytes += sum([len(message.payload) for message in messages])
         self._pump()
         return future
@@ -195,7 +199,7 @@ class MqttOutlet:
         if self._greeting is not None:
             greeting = self._greeting()
             future = asyncio.get_running_loop().create_future()
-            self._queue.appendleft((greeting, _Answers(1, future), 0))
+            self._queue.add_first([(greeting, _Answers(1, future), 0)])
             self._queued_bytes += len(greeting.payload)
 
     def _drop(self) -> None:
@@ -208,7 +212,8 @@ class MqttOutlet:
         if not self._answered_on_connection and waiting and not self._finish.is_set():
             self._cuts += 1
             self._blame(waiting)
-        self._queue.extendleft(reversed([w for w in waiting if not w[1].future.done()]))
+        self._queue.add_first(w for w in waiting if not w[1].future.done())
+        self._note_emptied()
 
     def _blame(self, waiting: list[_Waiting]) -> None:
         """Counts a cut against a message that was alone under way, and refuses it at the third."""
@@ -240,24 +245,26 @@ class MqttOutlet:
 
     def _post(self, connection: Link, count: int) -> bool:
         """Posts the next messages in one go; False when the connection is gone."""
-        queue = self._queue
-        batch = list(islice(queue, count))
+        batch = self._queue.take(count)
         answers = connection.post([message for message, _, _ in batch])
         self._sent_at = asyncio.get_running_loop().time()
         for waiting, answer in zip(batch, answers, strict=False):
-            queue.popleft()
             if isinstance(answer, Refusal):
                 self._answer(waiting, answer)
             elif answer:
                 self._under_way[answer] = waiting
             else:
                 self._answer(waiting, None)
+        self._queue.add_first(batch[len(answers) :])
+        self._note_emptied()
         return len(answers) == len(batch)
 
     def _answer(self, waiting: _Waiting, refusal: Refusal | None) -> None:
         message, answers, index = waiting
         self._queued_bytes -= len(message.payload)
         answers.answer(index, refusal)
+
+    def _note_emptied(self) -> None:
         if not self._queue and not self._under_way:
             self._emptied.set()
 
@@ -276,13 +283,16 @@ class MqttOutlet:
 
     def acknowledged(self, mids: Sequence[int], refused: Mapping[int, Refusal]) -> None:
         """The broker answered publishes."""
-        under_way = self._under_way
+        under_way, known = self._under_way, 0
         for mid in mids:
             waiting = under_way.pop(mid, None)
             if waiting is not None:
-                self._cuts = 0
-                self._answered_on_connection += 1
-                self._answer(waiting, refused.get(mid))
+                known += 1
+                self._answer(waiting, refused.get(mid) if refused else None)
+        if known:
+            self._cuts = 0
+            self._answered_on_connection += known
+        self._note_emptied()
         self._pump()
 
     def writable(self) -> None:

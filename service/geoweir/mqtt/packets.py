@@ -120,37 +120,40 @@ def pubacks(packet_ids: Sequence[int]) -> bytes:
     return struct.pack(f">{len(packet_ids)}I", *[0x40020000 | mid for mid in packet_ids])
 
 
-def publish(message: Outgoing, packet_id: int, topic: bytes, properties: bytes) -> bytes:
-    """PUBLISH, section 3.3.
+def publish(
+    out: list[bytes], message: Outgoing, packet_id: int, topic: bytes, properties: bytes
+) -> None:
+    """Appends a PUBLISH in pieces, section 3.3; every result passes here.
 
     Args:
+        out: pieces that are joined for one write.
         message: what is sent.
         packet_id: from 1; 0 at QoS 0.
         topic: see ``topic_bytes``; empty where an alias stands for it.
         properties: see ``publish_properties``.
+
+    Raises:
+        ValueError: the packet is longer than MQTT has; nothing is appended.
     """
-    head = 0x30 | message.qos << 1 | message.retain
-    identifier = _TWO.pack(packet_id) if message.qos else b""
+    qos, payload = message.qos, message.payload
     size = variable_length(len(properties))
-    length = 2 + len(topic) + len(identifier) + len(size) + len(properties) + len(message.payload)
-    return b"".join(
-        (
-            bytes((head,)),
-            variable_length(length),
-            _TWO.pack(len(topic)),
-            topic,
-            identifier,
-            size,
-            properties,
-            message.payload,
-        )
+    length = 2 + len(topic) + (2 if qos else 0) + len(size) + len(properties) + len(payload)
+    out += (
+        _PUBLISH[qos << 1 | message.retain],
+        variable_length(length),
+        len(topic).to_bytes(2, "big"),
+        topic,
+        packet_id.to_bytes(2, "big") if qos else b"",
+        size,
+        properties,
+        payload,
     )
 
 
 def topic_bytes(topic: str) -> bytes:
     """A topic to publish to; ValueError for one that can't be (sections 3.3.2.1 and 4.7)."""
     encoded = topic.encode()
-    if not encoded or len(encoded) > _LONGEST_TEXT:
+    if not 0 < len(encoded) <= _LONGEST_TEXT:
         raise ValueError(f"a topic of {len(encoded)} bytes")
     if b"+" in encoded or b"#" in encoded or b"\0" in encoded:
         raise ValueError("a topic with a wildcard or NUL")
@@ -163,7 +166,10 @@ def publish_properties(
     """The properties of a PUBLISH, without their length (section 3.3.2.3)."""
     packed = _content(content_type)
     if key is not None:
-        packed += _KEY + _text(key)
+        encoded = key.encode()
+        if len(encoded) > _LONGEST_TEXT:
+            raise ValueError(f"a key of {len(encoded)} bytes, over {_LONGEST_TEXT}")
+        packed += _KEY + len(encoded).to_bytes(2, "big") + encoded
     if alias:
         packed += b"\x23" + _TWO.pack(alias)
     for name, value in headers:
@@ -179,10 +185,14 @@ def _content(content_type: str | None) -> bytes:
 
 def variable_length(length: int) -> bytes:
     """A Variable Byte Integer, section 1.5.5."""
-    if length < len(_ONE_BYTE):
-        return _ONE_BYTE[length]
+    if length < len(_LENGTHS):
+        return _LENGTHS[length]
     if length > _LONGEST_BODY:
         raise ValueError(f"{length} bytes in one packet")
+    return _encoded(length)
+
+
+def _encoded(length: int) -> bytes:
     out = bytearray()
     while True:
         length, digit = divmod(length, 0x80)
@@ -191,7 +201,10 @@ def variable_length(length: int) -> bytes:
             return bytes(out)
 
 
-_ONE_BYTE: Final = [bytes((length,)) for length in range(0x80)]
+#: The usual lengths, encoded once.
+_LENGTHS: Final = [_encoded(length) for length in range(2048)]
+#: PUBLISH's first byte by QoS and retain.
+_PUBLISH: Final = [bytes((0x30 | low,)) for low in range(16)]
 
 
 def _packet(head: int, body: bytes) -> bytes:
@@ -208,4 +221,5 @@ def _binary(data: bytes) -> bytes:
     return _TWO.pack(len(data)) + data
 
 
+#: What stands before a key.
 _KEY: Final = b"\x26" + _text(KEY_PROPERTY)

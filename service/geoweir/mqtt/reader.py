@@ -106,9 +106,9 @@ class PacketReader:
         self._more_bytes += len(data)
 
     def read(self, count: int, size: int) -> Read:
-        """Everything that is whole, up to ``count`` inputs or ``size`` bytes of them.
+        """Everything that is whole, up to ``count`` inputs or ``size`` bytes of their packets.
 
-        An input that passes ``size`` is the last one.
+        The input that passes ``size`` is the last one.
 
         Raises:
             MalformedError: the broker broke the protocol.
@@ -133,26 +133,28 @@ class PacketReader:
 
     def _read(self, found: Read, count: int, size: int) -> None:
         data, at, end = self._data, self._at, len(self._data)
-        arrivals, acknowledged = found.arrivals, found.acknowledged
-        taken = 0
+        spans: list[tuple[int, int, int]] = []
+        acknowledged, room = found.acknowledged, size
         self._needed = 0
-        # The loop that every input passes: nothing in it is a call where a line would do.
         while end - at > 1:
             head, length, body = data[at], data[at + 1], at + 2
             if length > _LOW:
-                length, body = self._length(at)
-                if not body:
-                    break
+                if end - at > 2 and data[body] <= _LOW:  # noqa: PLR2004 - two bytes, as usual
+                    length, body = length & _LOW | data[body] << 7, body + 1
+                else:
+                    length, body = self._length(at)
+                    if not body:
+                        break
             stop = body + length
             if stop > end:
                 self._needed = stop - at
                 break
             if head & 0xF0 == _PUBLISH:
-                if taken >= count or arrivals.size >= size:
+                if len(spans) >= count or room <= 0:
                     found.is_full = True
                     break
-                self._publish(arrivals, head & 0x0F, body, stop)
-                taken += 1
+                spans.append((head & 0x0F, body, stop))
+                room -= length
             elif head == _PUBACK:
                 mid = data[body] << 8 | data[body + 1]
                 acknowledged.append(mid)
@@ -161,6 +163,7 @@ class PacketReader:
             else:
                 found.others.append(Packet(head >> 4, data[body:stop]))
             at = stop
+        self._inputs(found.arrivals, spans)
         self._at = at
 
     def _length(self, at: int) -> tuple[int, int]:
@@ -181,33 +184,38 @@ class PacketReader:
                 raise MalformedError("a length of more than four bytes")
         return 0, 0
 
-    def _publish(self, arrivals: Arrivals, low: int, body: int, stop: int) -> None:
-        """One input, section 3.3."""
+    def _inputs(self, arrivals: Arrivals, spans: list[tuple[int, int, int]]) -> None:
+        """Fills the columns from PUBLISH packets (section 3.3), each by its flags and its bounds.
+
+        Every input passes this loop: nothing in it is a call where a line would do.
+        """
         data = self._data
-        at = body + 2 + (data[body] << 8 | data[body + 1])
-        topic = data[body + 2 : at]
-        mid = 0
-        if low & _QOS:
-            if low & _QOS_2:
-                raise MalformedError("a PUBLISH of a QoS that was not subscribed to")
-            mid = data[at] << 8 | data[at + 1]
-            at += 2
-        length = data[at]
-        if not length and topic:
-            at += 1
-            headers: Headers = ()
-            address = _decoded(topic)
-        else:
-            headers, address, at = self._with_properties(topic, at, stop)
-        if at > stop or (low & _QOS and not mid):
-            raise MalformedError("a PUBLISH whose parts do not fit")
-        payload = data[at:stop]
-        arrivals.mids.append(mid)
-        arrivals.payloads.append(payload)
-        arrivals.addresses.append(address)
-        arrivals.headers.append(headers)
-        arrivals.flags.append(_FLAGS[low])
-        arrivals.size += stop - at
+        add_mid, add_payload = arrivals.mids.append, arrivals.payloads.append
+        add_address, add_headers = arrivals.addresses.append, arrivals.headers.append
+        size = 0
+        for low, body, stop in spans:
+            at = body + 2 + (data[body] << 8 | data[body + 1])
+            topic = data[body + 2 : at]
+            mid = 0
+            if low & _QOS:
+                mid = data[at] << 8 | data[at + 1]
+                at += 2
+                if low & _QOS_2 or not mid:
+                    raise MalformedError("a PUBLISH of a QoS or packet id that can't be")
+            if data[at] or not topic:
+                headers, address, at = self._with_properties(topic, at, stop)
+            else:
+                at += 1
+                headers, address = (), topic.decode("utf-8", "backslashreplace")
+            if at > stop:
+                raise MalformedError("a PUBLISH whose parts do not fit")
+            add_mid(mid)
+            add_payload(data[at:stop])
+            add_address(address)
+            add_headers(headers)
+            size += stop - at
+        arrivals.flags += bytes([_FLAGS[low] for low, _, _ in spans])
+        arrivals.size += size
 
     def _with_properties(self, topic: bytes, at: int, stop: int) -> tuple[Headers, str, int]:
         """The headers and the topic of a PUBLISH with properties, and where its payload begins."""

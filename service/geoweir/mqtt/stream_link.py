@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -54,6 +53,7 @@ _OVERHEAD: Final = 16
 #: Where a read brings so many packets, so soon after the last one, the next read waits so long.
 _MANY: Final = 8
 _GATHER_S: Final = 0.002
+_READ_BUFFER: Final = 65_536  # bytes of one read at most
 _WRITE_BUFFER: Final = 262_144  # bytes written and not yet taken by the system, about
 _SHORTEST_SUBACK: Final = 4  # packet id, no properties, one reason code
 _LEAVE_S: Final = 2.0
@@ -92,7 +92,7 @@ async def open_stream(options: BrokerOptions, link: LinkOptions, listener: Liste
     return made
 
 
-class StreamLink(asyncio.Protocol):
+class StreamLink(asyncio.BufferedProtocol):
     """A connection to one broker; see ``link.Link`` for what an owner may do with it."""
 
     def __init__(self, options: BrokerOptions, link: LinkOptions, listener: Listener) -> None:
@@ -102,6 +102,7 @@ class StreamLink(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = PacketReader(maximum_packet=MAXIMUM_PACKET, topic_aliases=_ALIASES)
+        self._buffer = memoryview(bytearray(_READ_BUFFER))
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         # Where nobody waits any more, its cause is no unhandled error.
         self._accepted.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
@@ -119,7 +120,7 @@ class StreamLink(asyncio.Protocol):
         self._retains = True
         self._alias_maximum = 0
         self._aliases: dict[str, int] = {}
-        self._mids = itertools.cycle(range(1, PACKET_ID_MAXIMUM + 1))
+        self._mid = 0  # the packet id that was given out last
         self._under_way: set[int] = set()
 
     def __repr__(self) -> str:
@@ -229,11 +230,16 @@ class StreamLink(asyncio.Protocol):
         except ValueError as error:
             self._fail(BrokerError(f"CONNECT: {error}"))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where a read goes: always here, so that none asks the system for memory."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Takes a read."""
         now = self._loop.time()
         since_s, self._heard_at = now - self._heard_at, now
-        self._reader.feed(data)
+        self._reader.feed(bytes(self._buffer[:nbytes]))
         if self._is_paused:
             return
         packets_read = self._take()
@@ -284,8 +290,7 @@ class StreamLink(asyncio.Protocol):
         count = 0
         while True:
             try:
-                read = self._reader.read(*self._listener.room())
-                self._handle_others(read)
+                read = self._read()
             except MalformedError as error:
                 self._fail(BrokerError(f"the broker broke the protocol: {error}"))
                 return 0
@@ -301,11 +306,14 @@ class StreamLink(asyncio.Protocol):
                 self.pause()  # the owner, who has no room, resumes when it has
                 return count
 
-    def _handle_others(self, read: Read) -> None:
+    def _read(self) -> Read:
+        """The next batch; what is neither an input nor an answer is seen to here."""
+        read = self._reader.read(*self._listener.room())
         for packet in read.others:
             self._handle(packet)
         if not self._accepted.done() and (len(read.arrivals) or read.acknowledged):
-            raise MalformedError("a packet before CONNACK")
+            raise MalformedError("messages before it accepted us")
+        return read
 
     def _handle(self, packet: Packet) -> None:
         match packet.kind:
@@ -377,30 +385,28 @@ class StreamLink(asyncio.Protocol):
 
     def _encode(self, message: Outgoing, out: list[bytes]) -> int | Refusal:
         """Appends the packet; its packet id, or why it can't be sent."""
+        alias, is_known = self._alias(message.topic) if self._alias_maximum else (0, False)
         try:
             topic = packets.topic_bytes(message.topic)
-            alias, is_known = self._alias(message.topic)
             properties = packets.publish_properties(
                 message.content_type, message.headers, message.key, alias
             )
+            size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
+            if size > self._packet_limit:
+                text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
+                return Refusal(_PACKET_TOO_LARGE, text)
+            if message.retain and not self._retains:
+                return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
+            mid = self._next_mid() if message.qos else 0
+            packets.publish(out, message, mid, b"" if is_known else topic, properties)
         except ValueError as error:
             return Refusal(_TOPIC_INVALID, str(error))
-        size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
-        if size > self._packet_limit:
-            text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
-            return Refusal(_PACKET_TOO_LARGE, text)
-        if message.retain and not self._retains:
-            return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
         if alias and not is_known:
             self._aliases[message.topic] = alias
-        mid = self._next_mid() if message.qos else 0
-        out.append(packets.publish(message, mid, b"" if is_known else topic, properties))
         return mid
 
     def _alias(self, topic: str) -> tuple[int, bool]:
         """The topic's alias (0 for none), and whether the broker has been told it."""
-        if not self._alias_maximum:
-            return 0, False
         known = self._aliases.get(topic)
         if known is not None:
             return known, True
@@ -408,8 +414,12 @@ class StreamLink(asyncio.Protocol):
         return (free if free <= self._alias_maximum else 0), False
 
     def _next_mid(self) -> int:
-        while (mid := next(self._mids)) in self._under_way:
-            pass
+        mid = self._mid
+        while True:
+            mid = mid + 1 if mid < PACKET_ID_MAXIMUM else 1
+            if mid not in self._under_way:
+                break
+        self._mid = mid
         self._under_way.add(mid)
         return mid
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from geoweir.errors import WorkerError
 from geoweir.pool.frames import FrameReader, Reply, decode_reply
 
 __all__ = ["Channel"]
 
+_READ_BUFFER: Final = 131_072  # bytes of one read at most
 
-class Channel(asyncio.Protocol):
+
+class Channel(asyncio.BufferedProtocol):
     """Replies in, frames out; a worker that says anything else is not listened to any longer.
 
     Attributes:
@@ -26,6 +29,7 @@ class Channel(asyncio.Protocol):
         self._on_reply = on_reply
         self._on_nonsense = on_nonsense
         self._reader = FrameReader()
+        self._buffer = memoryview(bytearray(_READ_BUFFER))
         self._transport: asyncio.Transport | None = None
         self.is_unread = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -35,10 +39,15 @@ class Channel(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where a read goes: always here, so that none asks the system for memory."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hands on each reply that is complete."""
         try:
-            for body in self._reader.feed(data):
+            for body in self._reader.feed(self._buffer[:nbytes]):
                 self._on_reply(decode_reply(body))
         except WorkerError as error:
             self.abort()

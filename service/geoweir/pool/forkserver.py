@@ -26,6 +26,7 @@ from typing import Final, TypeVar
 
 from geoweir.pool.frames import PRELOAD_VARIABLE
 from geoweir.pool.memory import Statm
+from geoweir.pool.waiting import RunQueue
 from geoweir.pool.worker import serve
 
 __all__ = ["Spawned", "in_thread", "is_ended", "keep_assignment", "reap", "spawn"]
@@ -52,6 +53,7 @@ class Spawned:
     pid: int
     pidfd: int
     statm: Statm
+    run_queue: RunQueue
 
 
 def keep_assignment(body: bytes) -> Path:
@@ -76,7 +78,7 @@ def spawn(body: bytes, name: str, preload: Path) -> Spawned:
         pid = process.pid or 0
         pidfd = os.pidfd_open(pid)
         undo.callback(os.close, pidfd)
-        spawned = Spawned(process, ours, pid, pidfd, Statm(pid))
+        spawned = Spawned(process, ours, pid, pidfd, Statm(pid), RunQueue(pid))
         undo.pop_all()
         return spawned
 
@@ -97,6 +99,7 @@ def reap(spawned: Spawned) -> str:
             spawned.process.close()
     os.close(spawned.pidfd)
     spawned.statm.close()
+    spawned.run_queue.close()
     if status is None:
         return "ended in an unknown way"
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

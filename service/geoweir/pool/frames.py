@@ -17,6 +17,7 @@ from geoweir.core.outcome import REASON_CODES, Outcome
 from geoweir.core.spec import WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, OutMessage
 from geoweir.errors import WorkerError
+from geoweir.pool.sighted import Sighted, checked_sightings
 
 __all__ = [
     "FRAME_LIMIT",
@@ -108,6 +109,7 @@ class Answer(msgspec.Struct, array_like=True, frozen=True, tag=True):
         list[Annotated[float, msgspec.Meta(ge=0, le=1e9)]], msgspec.Meta(max_length=STEPS_LIMIT)
     ]
     private: Bytes
+    sighted: Sighted | None = None
 
 
 class Fault(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -185,6 +187,7 @@ def checked_done(answer: Answer, inputs: int) -> ChunkDone:
         features=answer.features,
         step_seconds=answer.step_seconds,
         private_bytes=answer.private,
+        sightings=checked_sightings(answer.sighted, inputs),
     )
 
 
@@ -194,7 +197,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Yields each body that is complete now.
 
         Raises:
@@ -204,7 +207,9 @@ class FrameReader:
         start = 0
         try:
             while (end := self._end(start)) is not None:
-                yield bytes(self._buffer[start + LENGTH.size : end])
+                with memoryview(self._buffer) as whole:
+                    body = bytes(whole[start + LENGTH.size : end])
+                yield body
                 start = end
         finally:
             del self._buffer[:start]

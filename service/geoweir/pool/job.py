@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from geoweir.core.work import ChunkDone
 from geoweir.errors import WorkerError
@@ -12,15 +13,29 @@ from geoweir.pool.process import Cause, WorkerProcess
 __all__ = ["Job"]
 
 
+#: Nothing shorter is waited for.
+_SHORT_S: Final = 0.01
+
+
 class Job:
     """What a worker was given, what it answered so far, and the timer that ends it.
+
+    Time in which the worker was ready to run and had no processor is not counted against it: on a
+    busy machine the innocent would be taken for culprits. ``most_s`` bounds that.
 
     Only answers and the worker's end decide; the timer merely kills, so an answer that was under
     way when it fired still counts.
     """
 
     def __init__(
-        self, worker: WorkerProcess, sequence: int, *, inputs: int, each: bool, limit_s: float
+        self,
+        worker: WorkerProcess,
+        sequence: int,
+        *,
+        inputs: int,
+        each: bool,
+        limit_s: float,
+        most_s: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.worker = worker
@@ -31,8 +46,9 @@ class Job:
         self._inputs = inputs
         self._each = each
         self._limit_s = limit_s
+        self._most_s = most_s
         self._started = self._loop.time()
-        self._timer = self._loop.call_later(limit_s, self._overdue)
+        self._timer = self._begin()
 
     def run_s(self) -> float:
         """Seconds since the worker was given the chunk."""
@@ -69,7 +85,13 @@ class Job:
             self._finish(None, "")
         else:
             self._timer.cancel()
-            self._timer = self._loop.call_later(self._limit_s, self._overdue)
+            self._timer = self._begin()
+
+    def _begin(self) -> asyncio.TimerHandle:
+        """The deadline of what the worker does now."""
+        self._begun = self._loop.time()
+        self._waited_s = self.worker.waited_s()
+        return self._loop.call_later(self._limit_s, self._overdue)
 
     def _expect(self, index: int) -> None:
         due = len(self.done) if self._each else -1
@@ -82,5 +104,11 @@ class Job:
             self.finished.set_result((failure, detail))
 
     def _overdue(self) -> None:
+        passed_s = self._loop.time() - self._begun
+        own_s = passed_s - (self.worker.waited_s() - self._waited_s)
+        rest_s = min(self._limit_s - own_s, self._most_s - passed_s)
+        if rest_s > _SHORT_S:
+            self._timer = self._loop.call_later(rest_s, self._overdue)
+            return
         detail = f"no answer within {self._limit_s:.3g} s"
         self.worker.kill(Cause("timeout", Failure.TIMEOUT, detail))

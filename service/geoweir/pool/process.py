@@ -102,6 +102,10 @@ class WorkerProcess:
         """Private bytes right now; costs a microsecond."""
         return max(0, self._spawned.statm.anonymous() - self._inherited)
 
+    def waited_s(self) -> float:
+        """Seconds since its start that it was ready to run and had no processor."""
+        return self._spawned.run_queue.waited_s()
+
     def note_memory(self, private: int, inherited: int) -> None:
         """Takes over what the worker told: what it shares can only become less."""
         self.private = private

@@ -43,6 +43,7 @@ class Post:
     body: bytes  # the packed assignment
     preload: Path  # the file that holds it
     memory: int  # cap on private bytes of one worker
+    timeout_s: float  # what a deadline may be put off to on a busy machine
     watch: MemoryWatch
     events: PoolEvents
     offer: Callable[[Slot], None]  # the slot can be had
@@ -144,7 +145,14 @@ class Slot:
             sequence = next(self._sequences)
             frame = encode_frame(Request(sequence, each, work))
             while (worker := await self._next_worker()) is not None:
-                job = Job(worker, sequence, inputs=len(work.payloads), each=each, limit_s=limit_s)
+                job = Job(
+                    worker,
+                    sequence,
+                    inputs=len(work.payloads),
+                    each=each,
+                    limit_s=limit_s,
+                    most_s=max(limit_s, self._post.timeout_s),
+                )
                 failure, detail = await self._outcome(job, frame)
                 if not job.is_unread:
                     return job.done, failure, detail, job.run_s()

@@ -110,6 +110,7 @@ class Pool:
             body=self._body,
             preload=self._preload,
             memory=self._spec.memory,
+            timeout_s=self._spec.timeout_s,
             watch=self._watch,
             events=self._events,
             offer=self._offer,

@@ -38,6 +38,7 @@ from geoweir.pool.frames import (
     encode_frame,
 )
 from geoweir.pool.memory import RECYCLE_SHARE, Statm, inherited_bytes, reserved_bytes
+from geoweir.pool.sighted import sighted
 
 if TYPE_CHECKING:
     from geoweir.pool.preload import Chain
@@ -185,7 +186,7 @@ def _parts(request: Request) -> Iterator[tuple[int, ChunkWork]]:
         return
     for index, columns in enumerate(zip(work.payloads, work.addresses, work.received, strict=True)):
         payload, address, received = columns
-        yield index, ChunkWork(work.stream, [payload], [address], [received])
+        yield index, ChunkWork(work.stream, [payload], [address], [received], work.watched)
 
 
 def _answer(sequence: int, index: int, done: ChunkDone, memory: _Memory) -> bytes:
@@ -199,6 +200,7 @@ def _answer(sequence: int, index: int, done: ChunkDone, memory: _Memory) -> byte
             step_seconds=done.step_seconds,
             private=memory.after_chunk(),
             inherited=memory.inherited,
+            sighted=sighted(done.sightings),
         )
     )
 

@@ -55,6 +55,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         ),
         queue_limit=config.queue.limit,
         pool=_pool(config.pool),
+        are_workers_auto=config.pool.workers is None,
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
         log=LogSettings(level=config.log.level, format=config.log.format),

@@ -11,12 +11,17 @@ __all__ = ["auto_workers", "cpu_quota", "memory_bytes"]
 _MOST_AUTO_WORKERS: Final = 4
 
 
-def auto_workers(root: Path = Path("/")) -> int:
-    """How many workers ``pool.workers: auto`` means: min(usable cores, 4), at least 1."""
+def auto_workers(root: Path = Path("/"), *, processes: int = 1) -> int:
+    """How many workers ``pool.workers: auto`` means: min(usable cores, 4), at least 1.
+
+    Args:
+        root: where ``sys`` and ``proc`` are.
+        processes: services that share the cores evenly; the answer is for one of them.
+    """
     cores = float(len(os.sched_getaffinity(0)))
     quota = cpu_quota(root)
     usable = cores if quota is None else min(cores, quota)
-    return max(1, min(int(usable), _MOST_AUTO_WORKERS))
+    return max(1, min(int(usable / processes), _MOST_AUTO_WORKERS))
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:

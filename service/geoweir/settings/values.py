@@ -67,6 +67,7 @@ class Settings:
     layers: tuple[LayerSpec, ...] = ()
     queue_limit: int = 500  # messages
     pool: PoolSpec = field(default_factory=PoolSpec)
+    are_workers_auto: bool = False  # pool.workers is what this machine suggests
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     log: LogSettings = LogSettings()

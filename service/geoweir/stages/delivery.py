@@ -131,7 +131,7 @@ class Delivery:
         # Queued here and now, so that the order of delivery is the order of sending.
         size = sum([len(message.payload) for message in messages])
         self._grow(size)
-        answers = self._outlet.send(self._outgoing(parcel, messages))
+        answers = self._outlet.send(self._outgoing(parcel, messages), flow=parcel.ledger.stream)
         self._spawn(
             self._finish(parcel, codes, leaving, messages, answers, size),
             name=f"deliver-{parcel.ledger.stream}",
@@ -198,7 +198,9 @@ class Delivery:
             self._refusal_report(parcel, max(index, 0), message, refusal)
             for index, (message, refusal) in refused.items()
         ]
-        answers = await self._outlet.send(self._outgoing(parcel, reports))
+        answers = await self._outlet.send(
+            self._outgoing(parcel, reports), flow=parcel.ledger.stream
+        )
         for report, answer in zip(reports, answers, strict=True):
             if answer is not None:
                 self._on_refused(parcel.ledger.stream, report.kind, report.topic, answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from geoweir.codec.messages import encode_reconcile
@@ -22,7 +22,7 @@ from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
-from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
+from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage, Sightings
 from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
 
 __all__ = ["ChunkEvents", "Dispatch"]
@@ -47,6 +47,7 @@ class _Partial:
 
     codes: bytearray
     messages: list[OutMessage]
+    sightings: Sightings = field(default_factory=Sightings)
 
     def add(self, indices: list[int], done: ChunkDone) -> None:
         for at, index in enumerate(indices):
@@ -57,18 +58,22 @@ class _Partial:
             )
             for m in done.messages
         ]
+        if done.sightings is not None:
+            self.sightings.join(done.sightings, indices)
 
 
 class Dispatch:
     """Moves chunks from the weir through the pool to ordering.
 
     Args:
-        take: waits for the weir's next chunk; ``top_up`` adds to it what came since.
+        filled: waits until the weir holds something.
+        take: the weir's next chunk; ``top_up`` adds to it what came since.
         start: ordering's ``start``: the number of a stream's next chunk.
         finish: ordering's ``finish``.
         room: waits while too much is on its way to the broker.
         identify: the ids in an input: stream, payload, address.
         spawn: starts a task that the service owns.
+        is_watched: whether somebody wants to see a stream's features.
     """
 
     def __init__(
@@ -77,7 +82,8 @@ class Dispatch:
         streams: tuple[StreamSpec, ...],
         spec: PoolSpec,
         pool: Pool,
-        take: Callable[[], Awaitable[Parcel]],
+        filled: Callable[[], Awaitable[None]],
+        take: Callable[[], Parcel],
         top_up: Callable[[Parcel], None],
         account: Account,
         start: Callable[[str], int],
@@ -86,6 +92,7 @@ class Dispatch:
         identify: Callable[[str, bytes, str], list[str]],
         spawn: Callable[..., object],
         events: ChunkEvents,
+        is_watched: Callable[[str], bool],
         clocks: Clocks,
     ) -> None:
         self._streams = {stream.name: index for index, stream in enumerate(streams)}
@@ -94,6 +101,7 @@ class Dispatch:
         }
         self._spec = spec
         self._pool = pool
+        self._filled = filled
         self._take = take
         self._top_up = top_up
         self._account = account
@@ -103,6 +111,7 @@ class Dispatch:
         self._identify = identify
         self._spawn = spawn
         self._events = events
+        self._is_watched = is_watched
         self._clocks = clocks
         self._deadlines = Deadlines(spec.timeout_s)
         self._linger = Linger(chunk=spec.chunk, linger_s=spec.linger_s)
@@ -130,9 +139,11 @@ class Dispatch:
         return Verdict(parcel, bytes(partial.codes), partial.messages)
 
     async def run(self) -> None:
-        """Takes a chunk whenever a slot is idle, for ever."""
+        """Takes a chunk whenever one waits and a slot is idle, for ever."""
         while True:
             await self._room()
+            # In this order: a slot that is held for what may come would be missed by an isolation.
+            await self._filled()
             slot = await self._pool.idle()
             try:
                 chunk = await self._next_chunk()
@@ -142,7 +153,7 @@ class Dispatch:
             self._begin(slot, chunk)
 
     async def _next_chunk(self) -> Parcel:
-        chunk = await self._take()
+        chunk = self._take()
         now = self._clocks.monotonic()
         wait_s = self._linger.wait_s(now, len(chunk))
         if wait_s:
@@ -171,6 +182,7 @@ class Dispatch:
         if ran.done is not None:
             self._deadlines.observe(stream, ran.run_s)
             self._events.chunk_done(stream, ran.done.features, ran.run_s, ran.done.step_seconds)
+            chunk.sightings = ran.done.sightings
             verdict = Verdict(chunk, ran.done.codes, ran.done.messages)
         else:
             verdict = await self._after_failure(chunk, ran, deadline_s)
@@ -191,6 +203,7 @@ class Dispatch:
         else:
             async with self._one_at_a_time:
                 await self._look_for_culprit(chunk, left, ran, partial)
+        chunk.sightings = partial.sightings
         return Verdict(chunk, bytes(partial.codes), partial.messages)
 
     async def _look_for_culprit(
@@ -209,7 +222,9 @@ class Dispatch:
 
         Returns whether there was no culprit.
         """
-        stall_s = self._spec.timeout_s if len(left) == 1 else self._deadlines.stall_s
+        stall_s = (
+            self._spec.timeout_s if len(left) == 1 else self._deadlines.stall(chunk.ledger.stream)
+        )
         spent_s = 0.0
         failure = Failure.CRASH
         try:
@@ -250,6 +265,7 @@ class Dispatch:
             payloads=[chunk.payloads[i] for i in indices],
             addresses=[chunk.addresses[i] for i in indices],
             received=[chunk.received[i] for i in indices],
+            watched=self._is_watched(chunk.ledger.stream),
         )
 
     def _reconcile(

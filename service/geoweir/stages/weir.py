@@ -24,6 +24,7 @@ class Weir(asyncio.Queue[Parcel]):
     ) -> None:
         self._backlog = backlog
         self._clock = clock
+        self._is_filled = asyncio.Event()
         self.piece = min(piece, limit)
         super().__init__(limit)
 
@@ -39,9 +40,18 @@ class Weir(asyncio.Queue[Parcel]):
         """Whether a parcel may not fit any more."""
         return len(self._backlog) + self.piece > self.maxsize
 
+    async def filled(self) -> None:
+        """Waits until something waits."""
+        await self._is_filled.wait()
+
     def top_up(self, chunk: Parcel) -> None:
         """Adds to a chunk what has come since it was taken."""
+        before = len(self._backlog)
         self._backlog.top_up(chunk)
+        self._note()
+        if len(self._backlog) < before:
+            # As a get does: nobody else would tell those who wait for room.
+            self._wakeup_next(self._putters)  # type: ignore[attr-defined]
 
     def parcels(self) -> Iterator[Parcel]:
         """What the weir answers for."""
@@ -52,6 +62,13 @@ class Weir(asyncio.Queue[Parcel]):
 
     def _put(self, item: Parcel) -> None:
         self._backlog.add(item)
+        self._is_filled.set()
 
     def _get(self) -> Parcel:
-        return self._backlog.take(self._clock())
+        chunk = self._backlog.take(self._clock())
+        self._note()
+        return chunk
+
+    def _note(self) -> None:
+        if self.empty():
+            self._is_filled.clear()

@@ -18,6 +18,7 @@ from geoweir.codec.features import Features
 from geoweir.codec.key import input_digest
 from geoweir.codec.messages import encode_rejected
 from geoweir.codec.rejection import Rejection
+from geoweir.codec.sightings import sightings_of
 from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
@@ -64,7 +65,8 @@ class Chain:
         rejected = decoded.rejected | encoded.rejected
         messages = [*encoded.messages, *(self._message(i, rejected[i], work) for i in rejected)]
         codes = _codes(len(work.payloads), features, rejected)
-        return ChunkDone(codes, messages, len(features), seconds)
+        sightings = sightings_of(features, rejected, codes) if work.watched else None
+        return ChunkDone(codes, messages, len(features), seconds, sightings=sightings)
 
     def _drop_outside(self, features: Features) -> None:
         """The pre-filter's box on all vertices: what the loop could not decide."""

@@ -61,12 +61,21 @@ def write(
 
 
 def configure(
-    level: str = "info", form: LogFormat = "text", *, stream: TextIO | None = None
+    level: str = "info",
+    form: LogFormat = "text",
+    *,
+    stream: TextIO | None = None,
+    process: int | None = None,
 ) -> None:
-    """Sends every log line of the process to ``stream`` (standard error), in one form."""
+    """Sends every log line of the process to ``stream`` (standard error), in one form.
+
+    ``process``: this process's number among several, said in each line.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonLine() if form == "json" else _TextLine())
     handler.addFilter(FloodFilter())
+    if process is not None:
+        handler.addFilter(_Signature(process))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
 
 
@@ -90,6 +99,19 @@ class FloodFilter(logging.Filter):
         passes = allowance.take(now)
         record.suppressed = allowance.report() if passes else 0
         return passes
+
+
+class _Signature(logging.Filter):
+    """Says in each line which of several processes wrote it."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__()
+        self._process = process
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every line passes."""
+        record.fields = {"process": self._process, **getattr(record, "fields", {})}
+        return True
 
 
 class _Allowance:

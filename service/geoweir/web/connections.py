@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-__all__ = ["HEADERS", "IDLE_S", "BoundedServer", "problem"]
+__all__ = ["HEADERS", "IDLE_S", "BoundedServer", "keep_open", "problem"]
 
 #: How long a connection may go without a complete request.
 IDLE_S: Final = 15.0
@@ -43,18 +43,26 @@ def problem(status: int, error: str) -> web.Response:
     )
 
 
+def keep_open(request: web.BaseRequest) -> None:
+    """Marks the request's connection as one that is in use for as long as it lasts."""
+    if isinstance(request.protocol, _Connection):
+        request.protocol.is_kept = True
+
+
 class BoundedServer(web.Server):
     """aiohttp's low-level server with bounds.
 
     When the bound on connections is reached the oldest one is closed: a thousand idle sockets
-    must not keep a health check out, so it is the idle that have to go, not the newcomer.
+    must not keep a health check out, so it is the idle that have to go, not the newcomer. Streams
+    of events, which have a bound of their own, stay.
     """
 
     def __init__(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.Response]], *, idle_s: float
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, idle_s: float
     ) -> None:
         super().__init__(
             handler,
+            handler_cancellation=True,  # who left needs no more events
             keepalive_timeout=idle_s,
             max_line_size=_LINE_BYTES,
             max_field_size=_HEADER_BYTES,
@@ -72,14 +80,19 @@ class BoundedServer(web.Server):
         """Takes up a connection, and closes the oldest beyond the bound."""
         connections = self.connections
         if len(connections) >= _CONNECTIONS:
-            connections[0].force_close()
+            idle = (c for c in connections if not (isinstance(c, _Connection) and c.is_kept))
+            next(idle, connections[0]).force_close()
         super().connection_made(handler, transport)
 
 
 class _Connection(web.RequestHandler):
     """One connection; what is not HTTP is answered as JSON without a word of ours in the log."""
 
-    __slots__ = ()
+    __slots__ = ("is_kept",)
+
+    def __init__(self, manager: web.Server, **more: Any) -> None:  # noqa: ANN401 - aiohttp's
+        super().__init__(manager, **more)
+        self.is_kept = False
 
     def handle_error(
         self,

@@ -1,4 +1,4 @@
-"""The HTTP server: health, metrics, the account, and the plain status page.
+"""The HTTP server: health, metrics, the account, the plain status page, and streams of events.
 
 It answers GET and HEAD only and changes nothing. Where a token is set, everything that shows data
 needs it; the health checks and the page's own files don't.
@@ -10,7 +10,7 @@ import errno
 import hmac
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,6 +24,7 @@ from geoweir.telemetry.log import LOGGER, write
 from geoweir.web.connections import HEADERS, IDLE_S, BoundedServer, problem
 from geoweir.web.hosts import HostList
 from geoweir.web.status import Condition, Status
+from geoweir.web.tap import Tap
 
 __all__ = ["HttpServer"]
 
@@ -49,9 +50,11 @@ class HttpServer:
         host: the address to listen on.
         port: 0 for any that is free.
         status: what is shown.
+        tap: where set, who serves the features that go through.
         token: where set, ``Authorization: Bearer TOKEN`` is needed for everything that shows data.
         allowed_hosts: further names that requests may be addressed to (see ``hosts``).
         idle_s: how long a connection may go without a complete request.
+        refresh: awaited before data is shown, where the status is about other processes.
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class HttpServer:
         port: int,
         status: Status,
         *,
+        tap: Tap | None = None,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
+        refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -70,13 +75,16 @@ class HttpServer:
         self._token = token.encode() if token else None
         self._hosts = HostList(host, allowed_hosts)
         self._idle_s = idle_s
+        self._refresh = refresh
         self._runner: web.ServerRunner | None = None
         self._static: dict[str, tuple[bytes, str]] = {}
         self._data: dict[str, Callable[[], web.Response]] = {
             "/metrics": lambda: _answer(status.metrics(), CONTENT_TYPE),
             "/api/account": lambda: _json(status.account()),
             "/api/overview": lambda: _json({**status.overview(), "account": status.account()}),
+            "/api/state": lambda: _json(status.now()),
         }
+        self._live = {"/api/tap": _no_tap if tap is None else tap.answer}
         self._health: dict[str, Callable[[], web.Response]] = {
             "/healthz": lambda: _live(status.alive()),
             "/readyz": lambda: _ready(status.ready()),
@@ -128,16 +136,16 @@ class HttpServer:
             why = _WHY.get(error.errno or errno.EADDRNOTAVAIL, f"{error.strerror}.")
         return f"http.listen: {self._host}:{self._port} can't be listened on: {why}"
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request; a fault of ours is logged and shown without its inside."""
         try:
-            return self._respond(request)
+            return await self._respond(request)
         except Exception:  # noqa: BLE001 - whatever failed, the connection gets an answer
             write(LOGGER, logging.ERROR, "http-failed", path=request.path)
             LOGGER.debug("http-failed", exc_info=True)
             return problem(500, "the service failed to answer; its log says why")
 
-    def _respond(self, request: web.BaseRequest) -> web.Response:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         if refusal := self._refuse(request):
             return refusal
         path = request.path
@@ -145,13 +153,15 @@ class HttpServer:
             return _answer(*self._static[path])
         if path in self._health:
             return self._health[path]()
-        if path not in self._data:
+        if path not in self._data and path not in self._live:
             return problem(404, "no such page")
         if not self._may_see(request):
             answer = problem(401, "this needs Authorization: Bearer TOKEN (http.token_file)")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="geoweir"'
             return answer
-        return self._data[path]()
+        if self._refresh is not None:
+            await self._refresh()
+        return await self._live[path](request) if path in self._live else self._data[path]()
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         """What is wrong with a request before its path matters."""
@@ -197,3 +207,8 @@ def _ready(conditions: list[Condition]) -> web.Response:
     is_ready = all(condition.ok for condition in conditions)
     body: dict[str, Any] = {"ready": is_ready, "conditions": conditions}
     return _json(body, 200 if is_ready else 503)
+
+
+async def _no_tap(request: web.BaseRequest) -> web.Response:
+    del request
+    return problem(501, "several processes run here (--processes), which can't be tapped as one")

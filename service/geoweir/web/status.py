@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
-__all__ = ["Condition", "ConnectionView", "Overview", "QueueView", "RecentView", "Status"]
+__all__ = [
+    "Condition",
+    "ConnectionView",
+    "Face",
+    "Overview",
+    "QueueView",
+    "RecentView",
+    "State",
+    "Status",
+    "StreamState",
+    "WorkerState",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,43 @@ class Overview(TypedDict):
     loop_lag_p99_s: float
 
 
+class StreamState(TypedDict):
+    """A stream now, beside its part of the account."""
+
+    oldest_s: float  # age of the oldest input without an outcome; 0 where there is none
+    last_received: float  # Unix seconds; 0 before the first
+    is_paused: bool  # a bound is reached, and its connection is not read
+    latency: list[tuple[float | None, int]]  # inputs up to each bound in seconds; None: no bound
+
+
+class WorkerState(TypedDict):
+    """A worker slot now."""
+
+    worker: int
+    state: str
+    pid: int | None
+    busy_s: float  # since the start
+    private_bytes: int
+    restarts: int
+
+
+class State(TypedDict):
+    """What ``/api/state`` says: everything of one moment that a person on call asks for first."""
+
+    version: str
+    started: float  # Unix seconds
+    up_s: float  # since then, on the monotonic clock: rates are differences by it
+    state: Literal["starting", "online", "draining"]
+    account: dict[str, Any]
+    streams: dict[str, StreamState]
+    queue: QueueView
+    connections: list[ConnectionView]
+    workers: list[WorkerState]
+    worker_memory_limit: int
+    loop_lag_p99_s: float
+    watchers: int
+
+
 class Status(Protocol):
     """The service as its pages see it. Every answer is made at once, on the event loop."""
 
@@ -70,6 +118,10 @@ class Status(Protocol):
 
     def overview(self) -> Overview:
         """What the status page shows beside the account."""
+        ...
+
+    def now(self) -> State:
+        """Streams, workers, connections, queue and the account of one moment."""
         ...
 
     def alive(self) -> Condition:
@@ -82,4 +134,13 @@ class Status(Protocol):
 
     def metrics(self) -> bytes:
         """Prometheus's text format 0.0.4."""
+        ...
+
+
+class Face(Protocol):
+    """Where a status is shown between ``async with`` and its end: an ``HttpServer``, usually."""
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
         ...

@@ -58,10 +58,20 @@ def test_misses_without_a_culprit_lengthen_the_deadline() -> None:
     assert deadlines.first_pass(0) == pytest.approx(2.0)
 
 
-def test_one_input_of_a_careful_run_has_an_eighth_of_the_timeout() -> None:
-    assert Deadlines(4.0).stall_s == 0.5
-    assert Deadlines(0.5).stall_s == 0.25
-    assert Deadlines(0.1).stall_s == 0.1
+def test_one_input_of_a_careful_run_has_an_eighth_of_the_timeout_but_not_too_little() -> None:
+    assert Deadlines(4.0).stall(0) == 0.5
+    assert Deadlines(0.5).stall(0) == 0.25
+    assert Deadlines(0.1).stall(0) == 0.1
+
+
+def test_one_input_has_no_longer_than_a_whole_chunk_of_its_stream() -> None:
+    deadlines = Deadlines(8.0)
+    for _ in range(FEWEST):
+        deadlines.observe("fast", 0.001)
+        deadlines.observe("slow", 0.1)
+    assert deadlines.stall("fast") == 0.25
+    assert deadlines.stall("slow") == pytest.approx(0.8)
+    assert deadlines.stall("unknown") == 1.0
 
 
 def test_one_isolation_at_a_time() -> None:

@@ -49,3 +49,13 @@ def test_the_smallest_limit_of_the_groups_around_counts(tmp_path: Path) -> None:
 def test_a_quota_below_one_core_still_gives_a_worker(tmp_path: Path) -> None:
     write(tmp_path, "sys/fs/cgroup/cpu.max", "20000 100000")
     assert auto_workers(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(8, 1, 4), (8, 2, 4), (8, 4, 2), (8, 16, 1), (3, 2, 1)]
+)
+def test_processes_share_the_cores_and_have_a_worker_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert auto_workers(tmp_path, processes=processes) == workers

@@ -34,8 +34,12 @@ class Answering:
     sent: list[tuple[list[Outgoing], asyncio.Future[list[Refusal | None]]]] = field(
         default_factory=list
     )
+    flows: list[str] = field(default_factory=list)
 
-    def send(self, messages: Sequence[Outgoing]) -> asyncio.Future[list[Refusal | None]]:
+    def send(
+        self, messages: Sequence[Outgoing], *, flow: str = ""
+    ) -> asyncio.Future[list[Refusal | None]]:
+        self.flows.append(flow)
         future: asyncio.Future[list[Refusal | None]] = asyncio.get_running_loop().create_future()
         if not messages:
             future.set_result([])
@@ -231,6 +235,7 @@ async def test_messages_carry_the_key_the_content_type_and_the_inputs_headers() 
     rig.delivery.deliver(Verdict(chunk, bytes([PUBLISHED]), results(1)))
     sent = rig.outlet.sent[0][0][0]
     assert sent.content_type == "application/geo+json"
+    assert rig.outlet.flows == ["buses"]
     assert (sent.key, sent.headers) == ("key-0", (("traceparent", "00-1"),))
     rig.outlet.answer(0)
     await rig.turn()

@@ -38,6 +38,22 @@ async def test_taking_a_chunk_makes_room() -> None:
     assert weir.qsize() == 8
 
 
+async def test_topping_a_chunk_up_makes_room() -> None:
+    weir, account, ledger = made(limit=4, piece=3)
+    await weir.put(received(account, ledger, 1))
+    chunk = weir.get_nowait()
+    await weir.put(received(account, ledger, 1))
+    await weir.put(received(account, ledger, 1))
+    waiting = asyncio.ensure_future(weir.put(received(account, ledger, 3)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    weir.top_up(chunk)
+    assert (len(chunk), weir.empty()) == (3, True)
+    async with asyncio.timeout(1):
+        await waiting
+    assert weir.qsize() == 3
+
+
 async def test_a_chunk_is_taken_as_soon_as_anything_waits() -> None:
     weir, account, ledger = made()
     taking = asyncio.ensure_future(weir.get())

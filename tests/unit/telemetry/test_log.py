@@ -143,3 +143,14 @@ def test_an_exception_is_one_line_and_its_traceback_only_for_debug(stream: io.St
     assert 'error="ValueError: broken badly"' in plain
     assert "traceback=" not in plain
     assert "traceback=" in full
+
+
+@pytest.mark.parametrize(("form", "said"), [("text", " process=3 "), ("json", '"process":3,')])
+def test_one_process_of_several_says_in_each_line_which_it_is(
+    stream: io.StringIO, form: LogFormat, said: str
+) -> None:
+    configure(form=form, stream=stream, process=3)
+    write(LOGGER, logging.WARNING, "tested", stream="s")
+    logging.getLogger("library").warning("something")
+    assert len(lines(stream)) == 2
+    assert all(said in line for line in lines(stream)), lines(stream)

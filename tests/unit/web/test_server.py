@@ -3,63 +3,20 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from importlib.resources import files
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from geoweir.core.account import Account
 from geoweir.errors import ConfigurationError
-from geoweir.telemetry.exposition import render
-from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.snapshot import Snapshot
 from geoweir.web.server import HttpServer
-from geoweir.web.status import Condition, Overview
+from geoweir.web.status import Condition
+from support.status import QuietService
 
-DATA_PATHS = ["/metrics", "/api/account", "/api/overview"]
+DATA_PATHS = ["/metrics", "/api/account", "/api/overview", "/api/state"]
 PAGE_PATHS = ["/", "/status.js", "/status.css", "/icon.svg"]
 HEALTH_PATHS = ["/healthz", "/readyz"]
 EVERY_PATH = [*DATA_PATHS, *PAGE_PATHS, *HEALTH_PATHS]
-
-
-class QuietService:
-    """A service that runs without inputs; conditions can be set."""
-
-    def __init__(self) -> None:
-        self._account = Account(["buses"])
-        self._metrics = Metrics(streams={"buses": []}, version="1.2.3")
-        self.is_live = True
-        self.conditions = [Condition("connected-out", ok=True, since=1.0)]
-        self.is_broken = False
-
-    def account(self) -> dict[str, Any]:
-        if self.is_broken:
-            raise RuntimeError("a secret inside")
-        return self._account.snapshot({})
-
-    def overview(self) -> Overview:
-        return Overview(
-            version="1.2.3",
-            started=1.0,
-            state="online",
-            notice="",
-            connections=[],
-            workers={"idle": 1},
-            queue={"messages": 0, "limit": 500},
-            recent=[],
-            loop_lag_p99_s=0.001,
-        )
-
-    def alive(self) -> Condition:
-        return Condition("progress", ok=self.is_live, since=2.0, detail="chunk 7 hangs")
-
-    def ready(self) -> list[Condition]:
-        return self.conditions
-
-    def metrics(self) -> bytes:
-        totals = self._account.totals
-        return render(self._metrics, Snapshot(streams=totals, in_flight={}, unaccounted=0))
 
 
 @pytest.fixture
@@ -153,7 +110,7 @@ async def test_not_ready_is_503_and_names_each_condition(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/api/state", "/nothing", "/../server.py", "/%2e%2e/server.py"])
+@pytest.mark.parametrize("path", ["/api/nothing", "/nothing", "/../server.py", "/%2e%2e/server.py"])
 async def test_what_is_not_there_is_404_as_json(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(path) as answer:
         assert answer.status == 404
@@ -313,3 +270,23 @@ def test_the_script_finds_every_element_it_asks_for() -> None:
 
     assert asked
     assert all(f'id="{name}"' in html for name in asked)
+
+
+async def test_data_is_refreshed_before_it_is_shown_and_for_those_only_who_may_see_it(
+    service: QuietService,
+) -> None:
+    asked: list[str] = []
+
+    async def refresh() -> None:
+        asked.append("")
+        service.is_broken = False
+
+    server = HttpServer("127.0.0.1", 0, service, token="t", refresh=refresh)  # noqa: S106
+    async with server as opened, aiohttp.ClientSession(opened.url) as client:
+        for path in ("/", "/healthz", "/readyz", "/api/account"):
+            await (await client.get(path)).read()
+        assert asked == []
+        service.is_broken = True
+        headers = {"Authorization": "Bearer t"}
+        assert (await client.get("/api/account", headers=headers)).status == 200
+        assert len(asked) == 1
