@@ -523,6 +523,40 @@ async def test_a_broker_that_breaks_the_protocol_gives_no_input_and_a_clear_caus
         assert [event for event in tap.seen if isinstance(event, Batch)] == []
 
 
+async def test_a_connection_that_is_lost_before_the_subscription_is_made_again() -> None:
+    connections, often = 0, asyncio.Event()
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 3:
+            often.set()
+        await reader.read(1000)
+        # Accepted, with an input of the session, and gone.
+        writer.write(b"\x20\x03\x01\x00\x00" + b"\x32\x08\x00\x01t\x00\x01\x00in")
+        writer.close()
+
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    async with server:
+        inlet = MqttInlet(
+            lane="in",
+            client_id="t",
+            options=BrokerOptions(
+                host="127.0.0.1", port=server.sockets[0].getsockname()[1], protocol="5"
+            ),
+            filters=["a", "b"],
+            qos=1,
+            window=1,  # full at once, so that reading is paused
+            window_bytes=1000,
+            on_link=lambda *, up, why: None,  # noqa: ARG005 - counted at the other end
+        )
+        running = asyncio.ensure_future(inlet.run())
+        async with asyncio.timeout(8):
+            await often.wait()
+        await inlet.disconnect()
+        await running
+
+
 async def test_auto_falls_back_to_3_1_1_where_the_broker_knows_nothing_newer() -> None:
     async def old_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = await reader.read(1000)

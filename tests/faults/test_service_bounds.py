@@ -144,3 +144,24 @@ def test_a_stream_that_hangs_holds_up_no_other_stream(broker: Broker, tmp_path: 
         listener.wait(1000, "geoweir/calm/")
         assert not listener.on("geoweir/s/hangs")
         listener.wait(1, "geoweir/s/hangs")
+
+
+def test_a_flood_on_one_stream_does_not_starve_another(broker: Broker, tmp_path: Path) -> None:
+    config = configuration(broker, steps=[{"python": "mischief:slow"}])
+    config["streams"]["calm"] = {"subscribe": "calm/#"}
+    count = 6000
+    with (
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Sender(broker, client_id="calm-sender") as other,
+        Geoweir(config, tmp_path) as service,
+    ):
+        sender.post((f"in/{n}", point(f"i{n}")) for n in range(count))
+        listener.wait(200, "geoweir/s/")
+        for n in range(20):
+            other.send([(f"calm/{n}", point(f"c{n}"))])
+        listener.wait(20, "geoweir/calm/")
+        # Twenty in turn, each there and back, while the flood went on and was not through.
+        assert len(listener.on("geoweir/s/")) < count
+        service.wait_settled(count + 20, 90)
+        assert service.account()["unaccounted"] == 0

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from geoweir.errors import BrokerError
 from geoweir.mqtt import packets
@@ -50,13 +50,13 @@ _TOPIC_INVALID: Final = 0x90
 _PACKET_TOO_LARGE: Final = 0x95
 #: Room for the fixed header and the lengths of a PUBLISH beside topic, properties and payload.
 _OVERHEAD: Final = 16
-#: Where a read brings so many packets, so soon after the last one, the next read waits so long.
+#: Where packets come at so many in so long, and a read brings as many, the next one waits so long.
 _MANY: Final = 8
 _GATHER_S: Final = 0.002
 _READ_BUFFER: Final = 65_536  # bytes of one read at most
 _WRITE_BUFFER: Final = 262_144  # bytes written and not yet taken by the system, about
 _SHORTEST_SUBACK: Final = 4  # packet id, no properties, one reason code
-_LEAVE_S: Final = 2.0
+_LEAVE_S: Final = 2.0  # for the broker to hang up
 
 
 async def open_stream(options: BrokerOptions, link: LinkOptions, listener: Listener) -> StreamLink:
@@ -104,8 +104,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._reader = PacketReader(maximum_packet=MAXIMUM_PACKET, topic_aliases=_ALIASES)
         self._buffer = memoryview(bytearray(_READ_BUFFER))
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        # Where nobody waits any more, its cause is no unhandled error.
-        self._accepted.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        self._accepted.add_done_callback(_retrieve)
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._why: BrokerError | None = None
         self._granted: asyncio.Future[Packet] | None = None
@@ -143,7 +142,7 @@ class StreamLink(asyncio.BufferedProtocol):
         """Stops reading the socket; the kernel and then the broker hold what comes."""
         if not self._is_paused:
             self._is_paused = True
-            if self._transport is not None:
+            if self._transport is not None and self._is_open:
                 self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -171,18 +170,18 @@ class StreamLink(asyncio.BufferedProtocol):
 
     async def subscribe(self, topic_filter: str, qos: int) -> None:
         """Subscribes; see ``Link.subscribe``."""
+        if not self._is_open:
+            await self.lost()
         mid = self._next_mid()
         try:
             packet = packets.subscribe(mid, topic_filter, qos)
         except ValueError as error:
             raise BrokerError(f'subscribe "{topic_filter}": {error}') from None
         self._granted = self._loop.create_future()
+        self._granted.add_done_callback(_retrieve)
         self._write(packet)
-        try:
-            granted = await self._answer_to(topic_filter, self._granted)
-        finally:
-            self._granted = None
-            self._under_way.discard(mid)
+        granted = await self._answer_to(topic_filter, self._granted)
+        self._under_way.discard(mid)
         code, properties = granted.body[-1], _properties_of(granted.body, 2)
         if code >= REFUSED:
             raise BrokerError(
@@ -196,15 +195,21 @@ class StreamLink(asyncio.BufferedProtocol):
         raise self._why or BrokerError("the broker ended the connection")
 
     async def leave(self) -> None:
-        """Sends DISCONNECT behind everything that was written, and ends the connection."""
-        if self._is_open and self._transport is not None:
-            self._write(packets.DISCONNECT)
-            self._is_open = False
-            self._transport.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVE_S):
-                    await asyncio.shield(self._ended)
-        self.abort()
+        """Sends DISCONNECT behind everything that was written, and waits until the broker hangs up.
+
+        It does so when it has read all that stands before. Were we to hang up first, a next
+        connection of the same id might end this one while acknowledgements are still unread.
+        """
+        try:
+            if self._is_open and self._transport is not None:
+                self._write(packets.DISCONNECT)
+                self._is_open = False
+                self._transport.resume_reading()  # or we would not see it hang up
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LEAVE_S):
+                        await asyncio.shield(self._ended)
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Drops the connection at once, without a DISCONNECT."""
@@ -236,14 +241,17 @@ class StreamLink(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Takes a read."""
+        """Takes a read; what comes after our good-bye is nobody's."""
+        if not self._is_open:
+            return
         now = self._loop.time()
         since_s, self._heard_at = now - self._heard_at, now
         self._reader.feed(bytes(self._buffer[:nbytes]))
         if self._is_paused:
             return
         packets_read = self._take()
-        if since_s < _GATHER_S and packets_read >= _MANY and not self._is_paused:
+        is_fast = packets_read >= _MANY and packets_read * _GATHER_S >= _MANY * since_s
+        if is_fast and not self._is_paused:
             self._gather()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -469,6 +477,12 @@ class StreamLink(asyncio.BufferedProtocol):
         if self._why is None:
             self._why = error
         self.abort()
+
+
+def _retrieve(answer: asyncio.Future[Any]) -> None:
+    """Where nobody waits for an answer any more, its cause is no unhandled error."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _properties_of(body: bytes, at: int) -> Properties:

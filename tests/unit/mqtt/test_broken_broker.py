@@ -12,6 +12,7 @@ from geoweir.core.lane import Batch, LaneOpened
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.options import BrokerOptions
 
+DISCONNECT = b"\xe0\x00"
 CONNACK = b"\x20\x03\x00\x00\x00"
 SUBACK = b"\x90\x04\x00\x01\x00\x01"
 PUBLISH = b"\x32\x08\x00\x01a\x00\x01\x00hi"
@@ -49,7 +50,7 @@ async def broker(connack: bytes, rest: bytes) -> AsyncIterator[int]:
             await writer.drain()
             if await reader.read(1000):
                 writer.write(answer)
-            while await reader.read(1000):
+            while not (await reader.read(1000) or DISCONNECT).endswith(DISCONNECT):
                 pass
         served.set()
 
