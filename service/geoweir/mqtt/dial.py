@@ -1,17 +1,20 @@
-"""Chooses the link: our own for MQTT 5 over TCP and TLS, aiomqtt for everything else."""
+"""Makes and keeps connections: our own link for MQTT 5 over TCP and TLS, aiomqtt for the rest."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Literal
 
+from geoweir.core.backoff import Backoff
 from geoweir.errors import BrokerError
 from geoweir.mqtt.link import Link, LinkOptions, Listener, VersionError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.mqtt.stream_link import open_stream
 
-__all__ = ["Protocols", "dial"]
+__all__ = ["Protocols", "dial", "pause_before_retry", "until_finished"]
 
 
 class Protocols:
@@ -60,3 +63,24 @@ async def _open(
     from geoweir.mqtt.aiomqtt_link import open_aiomqtt  # noqa: PLC0415
 
     return await open_aiomqtt(options, link, listener, is_v5=protocols.is_v5)
+
+
+async def until_finished(link: Link, finish: asyncio.Event) -> None:
+    """Waits until the owner wants to finish; raises BrokerError where the link is lost before."""
+    lost = asyncio.ensure_future(link.lost())
+    finished = asyncio.ensure_future(finish.wait())
+    try:
+        await asyncio.wait((lost, finished), return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            lost.result()
+    finally:
+        for task in (lost, finished):
+            task.cancel()
+        await asyncio.gather(lost, finished, return_exceptions=True)
+
+
+async def pause_before_retry(backoff: Backoff, finish: asyncio.Event) -> None:
+    """Waits for the next try, jittered, or until the owner wants to finish."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(backoff.next_s(random.random())):  # noqa: S311 - jitter
+            await finish.wait()

@@ -8,7 +8,6 @@ messages and bytes, besides Receive Maximum: some brokers overrun that, and QoS 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Final
 from geoweir.core.backoff import Backoff
 from geoweir.core.lane import Batch, LaneClosed, LaneOpened
 from geoweir.errors import BrokerError
-from geoweir.mqtt.dial import Protocols, dial
+from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_finished
 from geoweir.mqtt.link import PACKET_ID_MAXIMUM, Arrivals, Greeting, Link, LinkOptions
 from geoweir.mqtt.options import BrokerOptions, OnLink
 from geoweir.ports import Refusal
@@ -168,7 +167,7 @@ class MqttInlet:
             if was_connected:
                 backoff.reset()
             if not self._finish.is_set():
-                await self._pause_before_retry(backoff)
+                await pause_before_retry(backoff, self._finish)
 
     async def _live(self) -> None:
         expiry_s = self._session_expiry_s
@@ -183,26 +182,7 @@ class MqttInlet:
             for topic_filter in self._filters:
                 await connection.subscribe(topic_filter, self._qos)
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
-            await self._until_finished(connection)
-
-    async def _until_finished(self, connection: Link) -> None:
-        lost = asyncio.ensure_future(connection.lost())
-        finish = asyncio.ensure_future(self._finish.wait())
-        try:
-            await asyncio.wait((lost, finish), return_when=asyncio.FIRST_COMPLETED)
-            if lost.done():
-                lost.result()
-        finally:
-            for task in (lost, finish):
-                task.cancel()
-            await asyncio.gather(lost, finish, return_exceptions=True)
-
-    async def _pause_before_retry(self, backoff: Backoff) -> None:
-        try:
-            async with asyncio.timeout(backoff.next_s(random.random())):  # noqa: S311 - jitter
-                await self._finish.wait()
-        except TimeoutError:
-            return
+            await until_finished(connection, self._finish)
 
     def _drop(self, why: str) -> None:
         self._connection = None

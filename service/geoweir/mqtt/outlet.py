@@ -8,7 +8,6 @@ cuts the connection each time it is sent, is answered with a Refusal: it never s
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +15,7 @@ from typing import Final
 from geoweir.core.backoff import Backoff
 from geoweir.core.turns import Turns
 from geoweir.errors import BrokerError
-from geoweir.mqtt.dial import Protocols, dial
+from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_finished
 from geoweir.mqtt.link import (
     PACKET_ID_MAXIMUM,
     REFUSED,
@@ -164,7 +163,7 @@ class MqttOutlet:
             if was_connected and self._answered_on_connection:
                 backoff.reset()
             if not self._finish.is_set():
-                await self._pause_before_retry(backoff)
+                await pause_before_retry(backoff, self._finish)
 
     async def _live(self) -> None:
         self._answered_on_connection = 0
@@ -174,26 +173,7 @@ class MqttOutlet:
             self._greet()
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             self._pump()
-            await self._until_finished(connection)
-
-    async def _until_finished(self, connection: Link) -> None:
-        lost = asyncio.ensure_future(connection.lost())
-        finish = asyncio.ensure_future(self._finish.wait())
-        try:
-            await asyncio.wait((lost, finish), return_when=asyncio.FIRST_COMPLETED)
-            if lost.done():
-                lost.result()
-        finally:
-            for task in (lost, finish):
-                task.cancel()
-            await asyncio.gather(lost, finish, return_exceptions=True)
-
-    async def _pause_before_retry(self, backoff: Backoff) -> None:
-        try:
-            async with asyncio.timeout(backoff.next_s(random.random())):  # noqa: S311 - jitter
-                await self._finish.wait()
-        except TimeoutError:
-            return
+            await until_finished(connection, self._finish)
 
     def _greet(self) -> None:
         if self._greeting is not None:

@@ -36,6 +36,7 @@ from geoweir.mqtt.reader import (
     variable,
 )
 from geoweir.mqtt.reasons import reason_text
+from geoweir.mqtt.writer import PACKET_LIMIT, PacketWriter
 from geoweir.ports import Outgoing, Refusal
 
 __all__ = ["StreamLink", "open_stream"]
@@ -45,11 +46,6 @@ _ALIASES: Final = 64
 _NOT_AUTHORIZED: Final = frozenset({0x86, 0x87, 0x8A, 0x8C})
 #: An older broker answers with its own code for a version that it does not know, or not at all.
 _WRONG_VERSION: Final = frozenset({0x84, 0x01})
-_RETAIN_REFUSED: Final = 0x9A
-_TOPIC_INVALID: Final = 0x90
-_PACKET_TOO_LARGE: Final = 0x95
-#: Room for the fixed header and the lengths of a PUBLISH beside topic, properties and payload.
-_OVERHEAD: Final = 16
 #: Where packets come at so many in so long, and a read brings as many, the next one waits so long.
 _MANY: Final = 8
 _GATHER_S: Final = 0.002
@@ -115,12 +111,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._keepalive_s = float(options.keepalive_s)
         self._keeper: asyncio.TimerHandle | None = None
         self._heard_at = self._loop.time()
-        self._packet_limit = 268_435_455
-        self._retains = True
-        self._alias_maximum = 0
-        self._aliases: dict[str, int] = {}
-        self._mid = 0  # the packet id that was given out last
-        self._under_way: set[int] = set()
+        self._writer = PacketWriter()
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
@@ -162,17 +153,16 @@ class StreamLink(asyncio.BufferedProtocol):
         """Publishes in one write; see ``Link.post``."""
         if not self._is_open:
             return []
-        out: list[bytes] = []
-        answers = [self._encode(message, out) for message in messages]
-        if out:
-            self._write(b"".join(out))
+        data, answers = self._writer.write(messages)
+        if data:
+            self._write(data)
         return answers
 
     async def subscribe(self, topic_filter: str, qos: int) -> None:
         """Subscribes; see ``Link.subscribe``."""
         if not self._is_open:
             await self.lost()
-        mid = self._next_mid()
+        mid = self._writer.next_mid()
         try:
             packet = packets.subscribe(mid, topic_filter, qos)
         except ValueError as error:
@@ -181,7 +171,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._granted.add_done_callback(_retrieve)
         self._write(packet)
         granted = await self._answer_to(topic_filter, self._granted)
-        self._under_way.discard(mid)
+        self._writer.done((mid,))
         code, properties = granted.body[-1], _properties_of(granted.body, 2)
         if code >= REFUSED:
             raise BrokerError(
@@ -304,7 +294,7 @@ class StreamLink(asyncio.BufferedProtocol):
                 return 0
             count += len(read.arrivals) + len(read.acknowledged)
             if read.acknowledged:
-                self._under_way.difference_update(read.acknowledged)
+                self._writer.done(read.acknowledged)
                 self._listener.acknowledged(read.acknowledged, read.refused)
             if len(read.arrivals):
                 self._listener.arrived(read.arrivals)
@@ -356,16 +346,18 @@ class StreamLink(asyncio.BufferedProtocol):
         if not numbers.get(0x24, 1):
             self._fail(BrokerError(f"broker {self._options.name} allows QoS 0 only: use another"))
             return
-        self._packet_limit = numbers.get(0x27, self._packet_limit)
-        self._retains = bool(numbers.get(0x25, 1))
-        self._alias_maximum = numbers.get(0x22, 0)
+        self._writer = PacketWriter(
+            packet_limit=numbers.get(0x27, PACKET_LIMIT),
+            retains=bool(numbers.get(0x25, 1)),
+            alias_maximum=numbers.get(0x22, 0),
+        )
         self._keepalive_s = float(numbers.get(0x13, self._options.keepalive_s))
         self._keep_alive()
         self._listener.connected(
             Greeting(
                 session_present=bool(body[0] & 1),
                 receive_maximum=numbers.get(0x21, PACKET_ID_MAXIMUM),
-                packet_limit=self._packet_limit,
+                packet_limit=numbers.get(0x27, PACKET_LIMIT),
             )
         )
         self._accepted.set_result(None)
@@ -390,46 +382,6 @@ class StreamLink(asyncio.BufferedProtocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and self._is_open:
             self._transport.write(data)
-
-    def _encode(self, message: Outgoing, out: list[bytes]) -> int | Refusal:
-        """Appends the packet; its packet id, or why it can't be sent."""
-        alias, is_known = self._alias(message.topic) if self._alias_maximum else (0, False)
-        try:
-            topic = packets.topic_bytes(message.topic)
-            properties = packets.publish_properties(
-                message.content_type, message.headers, message.key, alias
-            )
-            size = len(topic) + len(properties) + len(message.payload) + _OVERHEAD
-            if size > self._packet_limit:
-                text = f"{size} bytes, over the broker's limit of {self._packet_limit}"
-                return Refusal(_PACKET_TOO_LARGE, text)
-            if message.retain and not self._retains:
-                return Refusal(_RETAIN_REFUSED, reason_text(_RETAIN_REFUSED))
-            mid = self._next_mid() if message.qos else 0
-            packets.publish(out, message, mid, b"" if is_known else topic, properties)
-        except ValueError as error:
-            return Refusal(_TOPIC_INVALID, str(error))
-        if alias and not is_known:
-            self._aliases[message.topic] = alias
-        return mid
-
-    def _alias(self, topic: str) -> tuple[int, bool]:
-        """The topic's alias (0 for none), and whether the broker has been told it."""
-        known = self._aliases.get(topic)
-        if known is not None:
-            return known, True
-        free = len(self._aliases) + 1
-        return (free if free <= self._alias_maximum else 0), False
-
-    def _next_mid(self) -> int:
-        mid = self._mid
-        while True:
-            mid = mid + 1 if mid < PACKET_ID_MAXIMUM else 1
-            if mid not in self._under_way:
-                break
-        self._mid = mid
-        self._under_way.add(mid)
-        return mid
 
     def _session(self) -> packets.Session:
         return packets.Session(
