@@ -253,18 +253,12 @@ class Dispatch:
         return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
 
     def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
-        if len(indices) == len(chunk):
-            return ChunkWork(
-                stream=self._streams[chunk.ledger.stream],
-                payloads=chunk.payloads,
-                addresses=chunk.addresses,
-                received=chunk.received,
-            )
+        part = chunk if len(indices) == len(chunk) else chunk.part(indices)
         return ChunkWork(
             stream=self._streams[chunk.ledger.stream],
-            payloads=[chunk.payloads[i] for i in indices],
-            addresses=[chunk.addresses[i] for i in indices],
-            received=[chunk.received[i] for i in indices],
+            payloads=part.payloads,
+            addresses=part.addresses,
+            received=part.received,
             watched=self._is_watched(chunk.ledger.stream),
         )
 

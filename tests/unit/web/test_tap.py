@@ -172,13 +172,13 @@ async def test_a_token_guards_the_events() -> None:
             assert len(rig.observers) == 1
 
 
-async def test_without_a_tap_there_is_no_such_page() -> None:
+async def test_without_a_tap_the_page_says_why() -> None:
     async with (
         HttpServer("127.0.0.1", 0, QuietService()) as server,
         aiohttp.ClientSession(server.url) as session,
         session.get("/api/tap") as answer,
     ):
-        assert answer.status == 404
+        assert answer.status == 501
 
 
 async def test_watchers_beyond_the_bound_are_told_so() -> None:
