@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,16 @@ _OURS = {
     "GEOWEIR_PROMETHEUS_IMAGE",
     "GEOWEIR_SAMPLES",
     "GEOWEIR_TEST_BROKER",
+    "GEOWEIR_TEST_PROTOCOL",
 }
 
 for _name in [name for name in os.environ if name.startswith("GEOWEIR_") and name not in _OURS]:
     del os.environ[_name]
+
+# A shell starts what runs beside it with SIGINT ignored, and children inherit that: commands that
+# are to end by it would not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_and_the_service_goe
             )
         )
         account = service.wait_settled(2 * COUNT, 60)
-        listener.wait(2 * COUNT - len(places), "geoweir/", 20)
+        listener.wait(COUNT - len(places), "geoweir/s/", 20)
+        listener.wait(COUNT, "geoweir/calm/", 20)
         seen = eventually(
             lambda: now if len((now := read(listener.heard, "s")).reconciled) >= 3 else None
         )
