@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.accounting import check_account, read
-from support.brokers import Broker, needs_mosquitto, open_mosquitto
+from support.brokers import Broker, needs_mosquitto, needs_mqtt_5, open_mosquitto
 from support.eventually import eventually
 from support.mischief import write_mischief
 from support.outside import Listener, Sender, point
@@ -108,6 +108,7 @@ def saved(broker: Broker) -> None:
 def test_t16_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
     tmp_path: Path,
 ) -> None:
+    needs_mqtt_5()
     with refusing(tmp_path, "geoweir/s/secret", most=100_000) as (service, listener, sender):
         sender.send([("in/x", point(i)) for i in ("before", "secret", "after")])
         account = service.wait_settled(3)
@@ -123,6 +124,7 @@ def test_t16_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(
 def test_refusals_that_cut_the_connection_each_time_cost_no_other_input_anything(
     tmp_path: Path,
 ) -> None:
+    needs_mqtt_5()
     # mosquitto 2.0 with max_queued_messages 0 disconnects a client at each publish that it refuses.
     ids = [f"i{n}" for n in range(300)]
     with refusing(tmp_path, "geoweir/s/i150", most=0) as (service, listener, sender):
@@ -160,6 +162,7 @@ def told(listener: Listener) -> list[Any]:
 
 
 def test_a_refused_rejection_is_named_in_the_log_and_blocks_nothing(tmp_path: Path) -> None:
+    needs_mqtt_5()
     with refusing(tmp_path, "geoweir/rejected/#", most=100_000) as (service, listener, sender):
         sender.send([("in/x", b"no json"), ("in/x", point("good"))])
         check_account(service.wait_settled(2), published=1, rejected=1)
@@ -168,6 +171,7 @@ def test_a_refused_rejection_is_named_in_the_log_and_blocks_nothing(tmp_path: Pa
 
 
 def test_t16_what_the_broker_finds_too_big_is_rejected_and_cuts_nothing(tmp_path: Path) -> None:
+    needs_mqtt_5()
     needs_mosquitto()
     write_mischief(tmp_path)
     with (

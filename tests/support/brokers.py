@@ -22,7 +22,14 @@ import pytest
 from geoweir.demo.broker import EmbeddedBroker, embedded_broker
 from support.mosquitto import BINARY, Mosquitto, mosquitto
 
-__all__ = ["Broker", "broker_kind", "needs_mosquitto", "open_broker", "open_mosquitto"]
+__all__ = [
+    "Broker",
+    "broker_kind",
+    "needs_mosquitto",
+    "needs_mqtt_5",
+    "open_broker",
+    "open_mosquitto",
+]
 
 _CONTAINER_CONF = """\
 listener 1883
@@ -73,6 +80,12 @@ def needs_mosquitto() -> None:
     """Skips, by name, a test that needs what only a mosquitto of its own can do."""
     if broker_kind() != "mosquitto":
         pytest.skip(f"needs a mosquitto of its own; the broker here is {broker_kind()}")
+
+
+def needs_mqtt_5() -> None:
+    """Skips, by name, a test of what MQTT 3.1.1 does not say."""
+    if os.environ.get("GEOWEIR_TEST_PROTOCOL") == "3.1.1":
+        pytest.skip("MQTT 3.1.1 says neither what it refuses nor how large a packet may be")
 
 
 @contextlib.contextmanager
