@@ -48,7 +48,7 @@ def test_the_reference_sees_every_result_of_every_candidate(tmp_path: Path) -> N
 
 
 def test_culprits_are_reconciled_one_by_one(tmp_path: Path) -> None:
-    arguments = ["--brokers", "mosquitto", "--rounds", "1", "--seconds", "3", "--every", "500"]
+    arguments = ["--brokers", "mosquitto", "--rounds", "1", "--seconds", "4", "--every", "8000"]
     _, report = bench("culprits", *arguments, report=tmp_path / "report.json")
     (run,) = report["runs"]
     assert run["faults"] == []
