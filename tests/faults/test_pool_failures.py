@@ -161,3 +161,22 @@ async def test_t27_a_worker_runs_with_the_limits_it_should_have() -> None:
     assert lines[b"Max core file size"][4:6] == [b"0", b"0"]
     assert 3e8 < int(lines[b"Max data size"][3]) < 2e9
     assert b"oom_score_adj 800" in status
+
+
+async def test_a_careful_run_does_not_take_the_last_worker_while_another_is_replaced() -> None:
+    async with pool_of(2) as pool:
+        failed, other = await pool.idle(), await pool.idle()
+        assert (await failed.run(work("kill"), deadline_s=20)).failure is Failure.CRASH
+        careful = asyncio.ensure_future(pool.idle(careful=True))
+        await asyncio.sleep(0)
+        other.release()
+        # Offered first, and left to others: the careful one gets the worker that comes up.
+        assert (await pool.idle()).index == other.index
+        assert (await careful).index == failed.index
+
+
+async def test_a_careful_run_takes_the_only_worker_there_is() -> None:
+    async with pool_of(1) as pool:
+        assert (await (await pool.idle()).run(work("kill"), deadline_s=20)).failure is Failure.CRASH
+        slot = await pool.idle(careful=True)
+        assert (await slot.run_each(work("a"), stall_s=20)).failure is None

@@ -103,6 +103,11 @@ class Slot:
         """Keeps the slot for one caller."""
         self._is_reserved = True
 
+    @property
+    def state(self) -> SlotState:
+        """What the slot does now."""
+        return self._state
+
     def stats(self) -> SlotStats:
         """The slot as it is now."""
         return SlotStats(
@@ -241,6 +246,7 @@ class Slot:
 
     def _went_down(self, cause: Cause) -> None:
         self._worker = None
+        self._state = "starting"
         self._post.withdraw(self)
         if self._job is not None:
             self._job.lost(cause)

@@ -41,6 +41,7 @@ class Pool:
         self._keepers: set[asyncio.Task[None]] = set()
         self._idle: deque[Slot] = deque()
         self._waiting: deque[asyncio.Future[Slot]] = deque()
+        self._careful: deque[asyncio.Future[Slot]] = deque()
         self._is_closed = False
 
     async def start(self) -> None:
@@ -55,8 +56,11 @@ class Pool:
             await self.close(0.0)
             raise
 
-    async def idle(self) -> Slot:
+    async def idle(self, *, careful: bool = False) -> Slot:
         """Waits for an idle slot and reserves it, in the order of the calls.
+
+        Who runs carefully does not get the last worker while the one that failed is being
+        replaced, which takes a moment: everybody else would stand still.
 
         Use it with ``run`` or ``run_each``, which give it back, or give it back by ``release``.
 
@@ -65,12 +69,12 @@ class Pool:
         """
         if self._is_closed:
             raise WorkerError("the pool is closed")
-        if self._idle:
+        if self._idle and not (careful and self._is_last(self._idle[0])):
             slot = self._idle.popleft()
             slot.reserve()
             return slot
         waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        (self._careful if careful else self._waiting).append(waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -85,9 +89,10 @@ class Pool:
         """
         self._is_closed = True
         self._idle.clear()
-        for waiter in self._waiting:
+        for waiter in (*self._careful, *self._waiting):
             if not waiter.done():
                 waiter.set_exception(WorkerError("the pool is closed"))
+        self._careful.clear()
         self._waiting.clear()
         await asyncio.gather(*(slot.close(grace_s) for slot in self._slots))
         if self._keepers:
@@ -131,13 +136,20 @@ class Pool:
     def _offer(self, slot: Slot) -> None:
         if self._is_closed:
             return
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                slot.reserve()
-                waiter.set_result(slot)
-                return
+        queues = (self._waiting,) if self._is_last(slot) else (self._careful, self._waiting)
+        for queue in queues:
+            while queue:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    slot.reserve()
+                    waiter.set_result(slot)
+                    return
         self._idle.append(slot)
+
+    def _is_last(self, slot: Slot) -> bool:
+        """Whether no other slot has a worker, and one will have it in a moment."""
+        states = [other.state for other in self._slots if other is not slot]
+        return "starting" in states and not {"idle", "busy"} & set(states)
 
     def _withdraw(self, slot: Slot) -> None:
         if slot in self._idle:

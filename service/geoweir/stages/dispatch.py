@@ -249,7 +249,7 @@ class Dispatch:
             self._budget.spent(self._clocks.monotonic(), spent_s)
 
     async def _run_each(self, chunk: Parcel, indices: list[int], stall_s: float) -> RanEach:
-        slot = await self._pool.idle()
+        slot = await self._pool.idle(careful=True)
         return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
 
     def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
