@@ -214,6 +214,7 @@ class Ledger:
         del self._states[:finished]
         del self._flags[:finished]
         self._base += finished
+        self._forget_marks(self._base)
         return self._base - 1
 
     def oldest(self) -> float | None:
@@ -222,9 +223,13 @@ class Ledger:
         if waiting is None:
             self._marks.clear()
             return None
-        while len(self._marks) > 1 and self._marks[1][0] <= self._base + waiting:
-            self._marks.popleft()
+        self._forget_marks(self._base + waiting)
         return self._marks[0][1]
+
+    def _forget_marks(self, position: int) -> None:
+        """Forgets the batches that lie wholly before a position."""
+        while len(self._marks) > 1 and self._marks[1][0] <= position:
+            self._marks.popleft()
 
 
 class Account:

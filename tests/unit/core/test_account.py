@@ -202,3 +202,19 @@ def test_an_input_that_was_given_back_is_never_confirmed() -> None:
     account.give_back(ledger, [2])
     account.settle(ledger, [0, 1, 3], Outcome.PUBLISHED, "")
     assert account.confirm(ledger) == 1
+
+
+def test_what_is_confirmed_leaves_nothing_behind() -> None:
+    account = Account(["buses"])
+    ledger = account.open_lane("buses", "buses", 1, resumed=False)
+    for number in range(1000):
+        account.receive(ledger, number, bytes([DURABLE]), float(number))
+        account.advance(ledger, [number], Event.QUEUE)
+        account.advance(ledger, [number], Event.START)
+        account.advance(ledger, [number], Event.DELIVER)
+        account.settle(ledger, [number], Outcome.PUBLISHED, "")
+        account.confirm(ledger)
+    # Nobody need ask for the oldest: a service whose metrics nobody reads must not grow.
+    assert len(ledger._marks) <= 1
+    assert not ledger._states
+    assert not ledger._flags
