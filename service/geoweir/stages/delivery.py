@@ -90,8 +90,6 @@ class Delivery:
         self._bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def parcels(self) -> Iterator[Parcel]:
         """What delivery answers for."""
@@ -100,10 +98,6 @@ class Delivery:
     async def room(self) -> None:
         """Waits while too much is on its way to the broker."""
         await self._room.wait()
-
-    async def drained(self) -> None:
-        """Waits until nothing is on its way."""
-        await self._idle.wait()
 
     def deliver(self, verdict: Verdict) -> None:
         """Takes a verdict over; its inputs are settled when the broker has answered."""
@@ -253,12 +247,9 @@ class Delivery:
 
     def _take(self, parcel: Parcel) -> None:
         self._under_way.add(parcel)
-        self._idle.clear()
 
     def _let_go(self, parcel: Parcel) -> None:
         self._under_way.discard(parcel)
-        if not self._under_way:
-            self._idle.set()
 
     def _grow(self, size: int) -> None:
         self._bytes += size
