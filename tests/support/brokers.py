@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from geoweir.demo.broker import EmbeddedBroker, embedded_broker
-from support.mosquitto import BINARY, Mosquitto, mosquitto
+from support.mosquitto import BINARY, Mosquitto, mosquitto, wait_for_answer
 
 __all__ = [
     "Broker",
@@ -160,6 +160,9 @@ def _container(folder: Path) -> Iterator[tuple[str, int]]:
     except DockerException as error:
         pytest.skip(f"no container engine answers: {str(error)[:100]}")
     try:
-        yield container.get_container_host_ip(), int(container.get_exposed_port(1883))
+        host, port = container.get_container_host_ip(), int(container.get_exposed_port(1883))
+        # A container that runs is not yet a broker that listens.
+        assert wait_for_answer(host, port), f"the broker does not answer: {container.get_logs()}"
+        yield host, port
     finally:
         container.stop()

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for_answer(host: str, port: int, lives: Callable[[], bool] = lambda: True) -> bool:
+    """Whether somebody listens there within ten seconds and while what should listen lives."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and lives():
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class Mosquitto:
@@ -60,19 +70,11 @@ class Mosquitto:
     def start(self) -> Mosquitto:
         assert BINARY is not None
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 [BINARY, "-c", str(self.config)], stdout=log, stderr=log, cwd=self.folder
             )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), timeout=1),
-            ):
-                return self
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.02)
+        if wait_for_answer("127.0.0.1", self.port, lambda: process.poll() is None):
+            return self
         raise AssertionError(f"mosquitto did not start: {self.log.read_text()[-2000:]}")
 
     def end(self, number: int = signal.SIGTERM) -> None:
