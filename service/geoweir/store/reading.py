@@ -38,7 +38,10 @@ def open_for_reading(path: Path) -> Iterator[KeptTable]:
     with contextlib.closing(connection):
         try:
             connection.execute("PRAGMA query_only = ON")
-            if read_version(connection) != VERSION:
+            version = read_version(connection)
+            if not version:
+                raise StateError("io", f"{path}: it is empty: nothing was kept here yet.")
+            if version != VERSION:
                 raise StateError(
                     "io",
                     f"{path}: made by an older geoweir. Start the service once: it moves it on.",

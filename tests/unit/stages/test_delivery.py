@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,9 @@ class Rig:
         self.outlet, self.inlet = Answering(), Noting()
         self.refused: list[tuple[str, MessageKind, str, Refusal]] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.kept: list[tuple[Parcel, dict[int, Sequence[int]], dict[int, str]]] = []
+        self.durable = asyncio.Event()
+        self.durable.set()
         settlement = Settlement(
             account=self.account,
             inlets={"buses": self.inlet},
@@ -101,7 +104,19 @@ class Rig:
             spawn=self.spawn,
             identify=lambda _stream, _payload, _address: ["bus 1"],
             on_refused=lambda *refusal: self.refused.append(refusal),
+            keep=self.keep,
         )
+
+    async def keep(
+        self,
+        parcel: Parcel,
+        groups: Mapping[int, Sequence[int]],
+        messages: Sequence[OutMessage],
+        details: Mapping[int, str],
+    ) -> None:
+        del messages
+        self.kept.append((parcel, dict(groups), dict(details)))
+        await self.durable.wait()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         self.tasks.append(asyncio.ensure_future(work))
