@@ -11,6 +11,7 @@ __all__ = [
     "ConfigurationError",
     "GeoweirError",
     "SenderError",
+    "StateError",
     "UsageError",
     "WorkerError",
 ]
@@ -39,6 +40,15 @@ class SenderError(GeoweirError):
 
 class BrokerError(GeoweirError):
     """The broker can't be reached, or refused."""
+
+
+class StateError(GeoweirError):
+    """The state store can't keep or read now; ``why`` is one of ``core.kept.TROUBLES``."""
+
+    def __init__(self, why: str, detail: str) -> None:
+        super().__init__(detail)
+        self.why = why
+        self.detail = detail
 
 
 class WorkerError(GeoweirError):

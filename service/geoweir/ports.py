@@ -11,9 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from geoweir.core.kept import Drop, Kept, Selection
 from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
 
-__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal"]
+__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "StateStore"]
 
 
 class Inlet(Protocol):
@@ -91,5 +92,45 @@ class Outlet(Protocol):
 
         None means acknowledged (or, at QoS 0, handed to the transport). A lost connection is no
         answer: the outlet keeps the messages and sends them again, in order, when it is back.
+        """
+        ...
+
+
+class StateStore(Protocol):
+    """What outlives the process: durable where it has a file, else kept in memory.
+
+    Nothing here holds up the event loop or an outcome: what can't be kept is counted and told to
+    whoever the store was given for that, and the service goes on.
+    """
+
+    def keep(self, drops: Sequence[Drop]) -> Awaitable[int]:
+        """Keeps dropped inputs, and completes when they are durable; how many are."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> Awaitable[bool]:
+        """Lets go of kept inputs; whether that is durable. Unknown ids are no fault."""
+        ...
+
+    def find(self, selection: Selection, *, most: int) -> Awaitable[list[Kept]]:
+        """Up to ``most`` kept inputs by their sequence, without payloads.
+
+        Raises:
+            StateError: the store can't be read now.
+        """
+        ...
+
+    def load(self, selection: Selection, *, most: int, most_bytes: int) -> Awaitable[list[Kept]]:
+        """Likewise with payloads: of at most ``most_bytes``, but at least one.
+
+        Raises:
+            StateError: the store can't be read now.
+        """
+        ...
+
+    def last_sequence(self) -> Awaitable[int]:
+        """The greatest sequence so far; 0 where nothing was kept yet.
+
+        Raises:
+            StateError: the store can't be read now.
         """
         ...

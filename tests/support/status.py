@@ -62,6 +62,15 @@ class QuietService:
             worker_memory_limit=150_000_000,
             loop_lag_p99_s=0.001,
             watchers=0,
+            store={
+                "path": None,
+                "works": True,
+                "detail": "",
+                "messages": 0,
+                "bytes": 0,
+                "retrying": 0,
+                "retried": {},
+            },
         )
 
     def alive(self) -> Condition:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -129,6 +130,33 @@ class Reporting:
                 kind=kind.name.lower(), topic=topic, code=refusal.code, text=refusal.text
             )
         )
+
+    # What the store tells.
+
+    def store_failed(self, why: str, detail: str) -> None:
+        """The store can't keep or read from now on."""
+        self.emit(events.StoreFailed(why=why, detail=detail))
+
+    def store_works(self) -> None:
+        """The store works again."""
+        self.emit(events.StoreWorks())
+
+    def store_damaged(self, why: str, aside: str) -> None:
+        """The state's file was put aside."""
+        self.emit(events.StoreDamaged(why=why, aside=aside))
+
+    def not_kept(self, why: str, n: int) -> None:
+        """Dropped inputs are not kept."""
+        self.emit(events.InputsNotKept(why=why, n=n))
+
+    def removed(self, counts: Mapping[str, int]) -> None:
+        """Kept inputs left at a bound."""
+        for why, n in counts.items():
+            self.emit(events.KeptRemoved(why=why, n=n))
+
+    def retried(self, stream: str, outcome: Outcome, n: int) -> None:
+        """Retried inputs have their outcome."""
+        self._metrics.retried_settled(stream, outcome, n)
 
     def restarted(self, worker: int, reason: str, detail: str) -> None:
         """A slot got a new worker."""

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -32,17 +33,22 @@ from geoweir.mqtt.options import BrokerOptions
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool
 from geoweir.ports import Outgoing
-from geoweir.settings.values import Settings
+from geoweir.settings.values import Settings, StateSettings
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.intake import Intake
+from geoweir.stages.keeping import Keeping
 from geoweir.stages.ordering import Ordering
+from geoweir.stages.retries import Retries, RetryLane
 from geoweir.stages.settlement import Settlement
 from geoweir.stages.weir import Weir
+from geoweir.store.kept import Bounds
+from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.observers import Observers
+from geoweir.web.kept import KeptPages
 from geoweir.web.server import HttpServer
 from geoweir.web.status import Face, Status
 from geoweir.web.tap import Tap
@@ -125,9 +131,25 @@ class Service:
             on_link=partial(self._reporting.link, "out", ""),
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
+        self._store = self._make_store()
+        self._retries = Retries(
+            store=self._store,
+            streams=names,
+            spawn=self._spawn,
+            on_settled=self._reporting.retried,
+            is_empty=lambda: not self._store.totals.inputs,
+            wall=time.time,
+        )
+        self._keeping = Keeping(
+            store=self._store,
+            outcomes=_kept_outcomes(settings.state),
+            earlier=self._retries.earlier,
+            wall=time.time,
+        )
+        lanes = self._retries.lanes
         self._settlement = Settlement(
             account=self._account,
-            inlets=self._inlets,
+            inlets={**self._inlets, **{lane.name: lane for lane in lanes.values()}},
             any_order=settings.mqtt.ack_order == "any",
             clock=time.monotonic,
             on_settled=self._reporting.settled,
@@ -140,6 +162,7 @@ class Service:
             spawn=self._spawn,
             identify=self._identify,
             on_refused=self._reporting.refused,
+            keep=self._keeping.keep,
         )
         self._ordering = Ordering(names, self._delivery.deliver)
         self._dispatch = Dispatch(
@@ -157,9 +180,14 @@ class Service:
             spawn=self._spawn,
             events=self._reporting,
             is_watched=self._observers.is_watched,
+            earlier=self._retries.earlier,
             clocks=_CLOCKS,
         )
-        self._intakes = [self._make_intake(stream) for stream in settings.streams]
+        self._intakes = [
+            self._make_intake(stream, inlet)
+            for stream in settings.streams
+            for inlet in (self._inlets[stream.name], lanes[stream.name])
+        ]
         self._status = ServiceStatus(
             settings=settings,
             version=self._version,
@@ -171,6 +199,8 @@ class Service:
             held=self.held,
             queued=self._weir.qsize,
             watchers=self._observers.__len__,
+            store=self._store,
+            retries=self._retries,
             notice=notice,
         )
 
@@ -199,6 +229,10 @@ class Service:
         Raises:
             GeoweirError: the service can't start; one clear line.
         """
+        async with self._store:
+            await self._run(stop, on_ready)
+
+    async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
             await self._pool.start()
             # What start-up made lives as long as we do: the collector need not look at it again.
@@ -295,6 +329,8 @@ class Service:
             )
         )
         self._outlet.send([self._state_message("draining")])
+        for lane in self._retries.lanes.values():
+            await lane.close()
         for inlet in self._inlets.values():
             await inlet.close()
         is_empty = await self._until_empty(grace_s * _FINISHING)
@@ -367,7 +403,8 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        return HttpServer(http.host, http.port, status, tap=self._tap, token=http.token)
+        kept = KeptPages(self._store, self._retries.retry, lambda: status.now()["store"])
+        return HttpServer(http.host, http.port, status, tap=self._tap, kept=kept, token=http.token)
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:
@@ -393,6 +430,7 @@ class Service:
         if self._observers.is_watched(parcel.ledger.stream):
             self._observers.show(parcel, indices, outcome, reason)
         self._settlement.settle(parcel, indices, outcome, reason)
+        self._retries.settled(parcel, indices, outcome)
 
     def _void(self, lane: str) -> None:
         """A lane resumed: what stages hold of its ended epochs comes again."""
@@ -420,10 +458,19 @@ class Service:
             on_paused=lambda paused: self._reporting.paused(stream.name, paused=paused),
         )
 
-    def _make_intake(self, stream: StreamSpec) -> Intake:
+    def _make_store(self) -> SqliteStore:
+        state = self._settings.state
+        return SqliteStore(
+            None if state.path is None else Path(state.path),
+            Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
+            events=self._reporting,
+            wall=time.time,
+        )
+
+    def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
         return Intake(
             spec=stream,
-            inlet=self._inlets[stream.name],
+            inlet=inlet,
             account=self._account,
             put=self._weir.put,
             piece=self._weir.piece,
@@ -444,3 +491,8 @@ class Service:
             retain=True,
             content_type="application/json",
         )
+
+
+def _kept_outcomes(state: StateSettings) -> list[Outcome]:
+    kinds = ((Outcome.REJECTED, state.keeps_rejected), (Outcome.RECONCILED, state.keeps_reconciled))
+    return [outcome for outcome, is_kept in kinds if is_kept]

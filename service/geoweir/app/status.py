@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from math import isinf
 from typing import Any, Final, Literal
@@ -11,12 +12,21 @@ from geoweir.app.reporting import Link, Reporting
 from geoweir.core.account import Account
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
+from geoweir.stages.retries import Retries
+from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import SlotReading, Snapshot, reasons_of
-from geoweir.web.status import Condition, ConnectionView, Overview, RecentView, StreamState
+from geoweir.web.status import (
+    Condition,
+    ConnectionView,
+    Overview,
+    RecentView,
+    StoreState,
+    StreamState,
+)
 from geoweir.web.status import State as StateView
 
 __all__ = ["ServiceStatus"]
@@ -43,6 +53,8 @@ class ServiceStatus:
         held: Callable[[], dict[str, int]],
         queued: Callable[[], int],
         watchers: Callable[[], int],
+        store: SqliteStore,
+        retries: Retries,
         notice: str,
     ) -> None:
         self._settings = settings
@@ -55,6 +67,8 @@ class ServiceStatus:
         self._held = held
         self._queued = queued
         self._watchers = watchers
+        self._store = store
+        self._retries = retries
         self._notice = notice
         self._started = time.time()
         self._started_at = time.monotonic()
@@ -120,6 +134,7 @@ class ServiceStatus:
             "worker_memory_limit": self._settings.pool.memory,
             "loop_lag_p99_s": self._lag.p99_s(),
             "watchers": self._watchers(),
+            "store": self._store_state(),
         }
 
     def alive(self) -> Condition:
@@ -158,6 +173,21 @@ class ServiceStatus:
     def metrics(self) -> bytes:
         """Prometheus's text format."""
         return render(self._metrics, self._snapshot())
+
+    def _store_state(self) -> StoreState:
+        store, trouble = self._store, self._store.trouble
+        outcomes: Counter[str] = Counter()
+        for counts in self._metrics.retried.values():
+            outcomes.update({str(outcome): n for outcome, n in counts.items()})
+        return {
+            "path": None if store.path is None else str(store.path),
+            "works": trouble is None,
+            "detail": "" if trouble is None else f"{trouble.why}: {trouble.detail}",
+            "messages": store.totals.inputs,
+            "bytes": store.totals.bytes,
+            "retrying": len(self._retries),
+            "retried": dict(outcomes),
+        }
 
     def _stream(self, name: str, oldest_s: float) -> StreamState:
         meters = self._metrics.streams[name]
@@ -209,6 +239,9 @@ class ServiceStatus:
                 for slot in self._pool.stats()
             ],
             worker_memory_limit=self._settings.pool.memory,
+            kept_messages=self._store.totals.inputs,
+            kept_bytes=self._store.totals.bytes,
+            retrying=len(self._retries),
         )
 
 

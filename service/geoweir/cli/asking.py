@@ -10,13 +10,27 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from geoweir.cli.escaping import escaped
 from geoweir.errors import ConfigurationError, GeoweirError, UsageError
 
-__all__ = ["TOKEN_VARIABLE", "Refused", "Target", "add_target", "ask", "follow", "target_of"]
+if TYPE_CHECKING:
+    from geoweir.settings.values import Settings
+
+__all__ = [
+    "TOKEN_VARIABLE",
+    "Refused",
+    "Target",
+    "Unreachable",
+    "add_target",
+    "ask",
+    "follow",
+    "target_in",
+    "target_of",
+    "token_of",
+]
 
 TOKEN_VARIABLE: Final = "GEOWEIR_HTTP_TOKEN"  # noqa: S105 - its name
 
@@ -37,6 +51,10 @@ class Refused(GeoweirError):  # noqa: N818 - it is an answer
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+class Unreachable(GeoweirError):  # noqa: N818 - nobody is there
+    """Nobody answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +90,39 @@ def target_of(args: argparse.Namespace) -> Target:
         UsageError: they name none.
         ConfigurationError: the token can't be read.
     """
-    token = _token(args.token_file)
+    token = token_of(args)
     if args.config is None:
         return _from_url(args.url or _DEFAULT_URL, token)
     from geoweir.cli.configuration import load_or_explain
 
-    http_settings = load_or_explain(args.config).http
-    if not http_settings.port:
+    target = target_in(load_or_explain(args.config), token)
+    if target is None:
         raise UsageError(
             f"{args.config}: http.listen takes any free port. Give the address that the service "
             "printed with --url."
         )
+    return target
+
+
+def target_in(settings: Settings, token: str | None = None) -> Target | None:
+    """Where a service of these settings answers; None where it takes any free port."""
+    http_settings = settings.http
+    if not http_settings.port:
+        return None
     host = _EVERYWHERE.get(http_settings.host, http_settings.host)
     return Target(host, http_settings.port, token=token or http_settings.token)
 
 
-def ask(target: Target, path: str) -> bytes:
-    """The body of an answer.
+def ask(target: Target, path: str, body: bytes | None = None) -> bytes:
+    """The body of an answer to a GET or, where there is JSON to send, a POST.
 
     Raises:
-        GeoweirError: there is none; one clear line.
+        Unreachable: nobody answers.
+        GeoweirError: there is no such answer; one clear line.
     """
     connection = _connection(target)
     try:
-        answer = _request(connection, target, path)
+        answer = _request(connection, target, path, body)
         body = answer.read(_ANSWER_BYTES + 1)
     except _FAILURES as error:
         raise _unreachable(target, error) from None
@@ -147,7 +174,13 @@ def _from_url(url: str, token: str | None) -> Target:
     return Target(parts.hostname, port or (443 if is_secure else 80), is_secure, token)
 
 
-def _token(path: str | None) -> str | None:
+def token_of(args: argparse.Namespace) -> str | None:
+    """The token that the options or the environment name.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    path: str | None = args.token_file
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     try:
@@ -169,11 +202,13 @@ def _connection(target: Target) -> http.client.HTTPConnection:
 
 
 def _request(
-    connection: http.client.HTTPConnection, target: Target, path: str
+    connection: http.client.HTTPConnection, target: Target, path: str, body: bytes | None = None
 ) -> http.client.HTTPResponse:
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request("GET" if body is None else "POST", path, body, headers)
     except UnicodeEncodeError:
         raise UsageError("the token has characters that HTTP can't carry.") from None
     answer = connection.getresponse()
@@ -199,8 +234,8 @@ def _why(answer: http.client.HTTPResponse) -> str:
     return escaped(text) if isinstance(text, str) else f"it answered {answer.status}"
 
 
-def _unreachable(target: Target, error: Exception) -> GeoweirError:
+def _unreachable(target: Target, error: Exception) -> Unreachable:
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return GeoweirError(
+    return Unreachable(
         f"{target}: {escaped(str(why))}. Start the service first, or name it with --url or -c."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from geoweir.core.spec import (
     Fields,
@@ -21,7 +21,7 @@ from geoweir.settings.files import FileProblem, read_secret
 from geoweir.settings.machine import auto_workers
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
-from geoweir.settings.models.service import Pool
+from geoweir.settings.models.service import Pool, State
 from geoweir.settings.models.steps import Step
 from geoweir.settings.models.streams import Stream
 from geoweir.settings.values import (
@@ -29,10 +29,15 @@ from geoweir.settings.values import (
     LogSettings,
     MqttSettings,
     Settings,
+    StateSettings,
     TlsSettings,
 )
 
 __all__ = ["assemble"]
+
+#: How much is kept where the configuration doesn't say.
+_KEPT_IN_A_FILE: Final = 64_000_000
+_KEPT_IN_MEMORY: Final = 8_000_000
 
 
 def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings:
@@ -56,6 +61,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         queue_limit=config.queue.limit,
         pool=_pool(config.pool),
         are_workers_auto=config.pool.workers is None,
+        state=_state(config.state, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
         log=LogSettings(level=config.log.level, format=config.log.format),
@@ -107,6 +113,18 @@ def _pool(pool: Pool) -> PoolSpec:
         timeout_s=pool.timeout,
         memory=pool.memory,
         on_failure=pool.on_failure,
+    )
+
+
+def _state(state: State, folder: Path) -> StateSettings:
+    usual = _KEPT_IN_MEMORY if state.path is None else _KEPT_IN_A_FILE
+    return StateSettings(
+        path=None if state.path is None else str(folder / state.path),
+        keeps_rejected=state.keep.rejected,
+        keeps_reconciled=state.keep.reconciled,
+        messages=state.keep.messages,
+        size=usual if state.keep.size is None else state.keep.size,
+        age_s=state.keep.age,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ __all__ = [
     "file_problem",
     "has_layer_suffix",
     "is_module",
+    "place_problem",
     "read_file",
     "read_secret",
     "tls_problem",
@@ -60,6 +62,24 @@ def file_problem(path: Path) -> FileProblem | None:
     """Why a file can't be read; None when it can."""
     found = read_file(path, 1)
     return found if isinstance(found, FileProblem) else None
+
+
+def place_problem(path: Path) -> FileProblem | None:
+    """Why a file can't be written at a path, be it there or not; None when it can."""
+    try:
+        if path.exists() and not path.is_file():
+            return _NO_FILE
+        if not path.parent.is_dir():
+            return FileProblem("missing-file", "its folder is not there.", "Make the folder.")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or "the path is malformed"
+        return FileProblem("unreadable-file", f"it can't be used: {why}.", "Correct the path.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        message = "its folder can't be written."
+        return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return FileProblem("unreadable-file", "it can't be written.", "Correct the permissions.")
+    return None
 
 
 def has_layer_suffix(path: str) -> bool:

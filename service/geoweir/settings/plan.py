@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geoweir.core.spec import StreamSpec
 from geoweir.settings.units import duration_text, size_text
-from geoweir.settings.values import MqttSettings, Settings
+from geoweir.settings.values import MqttSettings, Settings, StateSettings
 
 __all__ = ["plan"]
 
@@ -15,6 +15,7 @@ def plan(settings: Settings) -> list[str]:
         f"broker    {_broker(settings.mqtt)}",
         *_bounds(settings),
         "sandbox   not in this version",
+        f"keeps     {_state(settings.state)}",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
         *(f"layer     {one.name}: {one.path} ({one.crs})" for one in settings.layers),
@@ -34,6 +35,22 @@ def _bounds(settings: Settings) -> list[str]:
         f"queue     {settings.queue_limit} messages, then reading stops",
         f"window    {window} unacknowledged per stream",
     ]
+
+
+def _state(state: StateSettings) -> str:
+    kinds = [
+        name
+        for name, is_kept in (
+            ("rejected", state.keeps_rejected),
+            ("reconciled", state.keeps_reconciled),
+        )
+        if is_kept
+    ]
+    if not kinds:
+        return "no dropped inputs"
+    bounds = f"{state.messages} messages, {size_text(state.size)}, {duration_text(state.age_s)}"
+    where = "in memory only" if state.path is None else f"in {state.path}"
+    return f"{' and '.join(kinds)} inputs, at most {bounds}, {where}"
 
 
 def _broker(mqtt: MqttSettings) -> str:

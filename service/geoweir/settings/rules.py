@@ -21,6 +21,7 @@ from geoweir.settings.files import (
     file_problem,
     has_layer_suffix,
     is_module,
+    place_problem,
     read_secret,
     tls_problem,
 )
@@ -67,6 +68,7 @@ def check_data(document: Document, folder: Path) -> list[Fault]:
         *_credentials(document, folder),
         *_tls(document, folder),
         *_modules(document, folder),
+        *_state(document, folder),
     ]
 
 
@@ -203,6 +205,13 @@ def _modules(document: Document, folder: Path) -> Iterator[Fault]:
             message = f"no module for {document.quoted(path)} is found."
             remedy = "Put the module beside this file, or install it."
             yield document.fault(path, "unknown-module", message, remedy)
+
+
+def _state(document: Document, folder: Path) -> Iterator[Fault]:
+    for path, name in texts(document, "state", "path"):
+        problem = place_problem(folder / name)
+        if problem is not None:
+            yield _file_fault(document, path, problem)
 
 
 def check_values(document: Document, config: Config) -> list[Fault]:

@@ -10,7 +10,14 @@ from typing import Literal
 
 from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
 
-__all__ = ["HttpSettings", "LogSettings", "MqttSettings", "Settings", "TlsSettings"]
+__all__ = [
+    "HttpSettings",
+    "LogSettings",
+    "MqttSettings",
+    "Settings",
+    "StateSettings",
+    "TlsSettings",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,18 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateSettings:
+    """Where the state stands, and which dropped inputs are kept in it."""
+
+    path: str | None = None  # None: memory
+    keeps_rejected: bool = True
+    keeps_reconciled: bool = True
+    messages: int = 10_000
+    size: int = 8_000_000
+    age_s: float = 604_800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """How much is logged, and in which form."""
 
@@ -68,6 +87,7 @@ class Settings:
     queue_limit: int = 500  # messages
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests
+    state: StateSettings = StateSettings()
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     log: LogSettings = LogSettings()

@@ -98,6 +98,7 @@ class Derivation:
             ),
             pool=replace(settings.pool, workers=self.workers, chunk=self.chunk),
             queue_limit=self.queue,
+            state=replace(settings.state, path=None),
             http=HttpSettings(host="127.0.0.1", port=0),
             log=LogSettings(level="warning"),
             shutdown_grace_s=grace_s,

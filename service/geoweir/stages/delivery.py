@@ -1,5 +1,7 @@
 """Publishes what the outcomes need, and reports each outcome when the broker has answered.
 
+What is dropped is kept, where the configuration says so, before its outcome is settled.
+
 An input is settled as published only when every message of its was acknowledged. A message that the
 broker refuses makes its input rejected (reason ``refused``), with a rejected message of its own;
 where that is refused as well, the log line is what names it: nothing is retried for ever.
@@ -23,7 +25,12 @@ from geoweir.core.verdict import Verdict
 from geoweir.core.work import MessageKind, OutMessage
 from geoweir.ports import Outgoing, Outlet, Refusal
 
-__all__ = ["BACKLOG_BYTES", "Delivery"]
+__all__ = ["BACKLOG_BYTES", "Delivery", "Keep"]
+
+#: Parcel, the indices of each outcome code, messages, and details by index.
+Keep = Callable[
+    [Parcel, Mapping[int, Sequence[int]], Sequence[OutMessage], Mapping[int, str]], Awaitable[None]
+]
 
 #: Bytes on their way to the broker beyond which no new chunk is started.
 BACKLOG_BYTES: Final = 32_000_000
@@ -66,6 +73,7 @@ class Delivery:
         spawn: starts a task that the service owns.
         identify: the ids in an input: stream, payload, address.
         on_refused: told of each message that the broker refused: stream, kind, topic, refusal.
+        keep: keeps the dropped inputs among those of each code; returns when that is durable.
     """
 
     def __init__(
@@ -78,6 +86,7 @@ class Delivery:
         spawn: Callable[..., object],
         identify: Callable[[str, bytes, str], list[str]],
         on_refused: Callable[[str, MessageKind, str, Refusal], None],
+        keep: Keep,
     ) -> None:
         self._routes = {spec.name: _Route.of(spec) for spec in streams}
         self._account = account
@@ -86,6 +95,7 @@ class Delivery:
         self._spawn = spawn
         self._identify = identify
         self._on_refused = on_refused
+        self._keep = keep
         self._under_way: set[Parcel] = set()
         self._bytes = 0
         self._room = asyncio.Event()
@@ -127,25 +137,27 @@ class Delivery:
         self._grow(size)
         answers = self._outlet.send(self._outgoing(parcel, messages), flow=parcel.ledger.stream)
         self._spawn(
-            self._finish(parcel, codes, leaving, messages, answers, size),
+            self._finish(verdict, leaving, messages, answers, size),
             name=f"deliver-{parcel.ledger.stream}",
         )
 
     async def _finish(
         self,
-        parcel: Parcel,
-        codes: bytes,
+        verdict: Verdict,
         leaving: Mapping[int, Sequence[int]],
         messages: list[OutMessage],
         answers: Awaitable[list[Refusal | None]],
         size: int,
     ) -> None:
+        parcel, details = verdict.parcel, verdict.details
         try:
             refusals = await answers
         finally:
             self._grow(-size)
         if refusals.count(None) < len(refusals):
-            leaving = await self._after_refusals(parcel, codes, leaving, messages, refusals)
+            details = {**details, **_refusal_details(messages, refusals)}
+            leaving = await self._after_refusals(parcel, verdict.codes, leaving, messages, refusals)
+        await self._keep(parcel, leaving, messages, details)
         self._settle_groups(parcel, leaving)
         self._let_go(parcel)
 
@@ -212,7 +224,7 @@ class Delivery:
             topic=address,
             id=identity,
             reason="refused",
-            detail=f"the broker refused {message.topic}: {refusal.text}",
+            detail=_refusal_detail(message, refusal),
             received=parcel.received[owner],
             payload=parcel.payloads[owner],
         )
@@ -257,6 +269,21 @@ class Delivery:
             self._room.set()
         else:
             self._room.clear()
+
+
+def _refusal_detail(message: OutMessage, refusal: Refusal) -> str:
+    return f"the broker refused {message.topic}: {refusal.text}"
+
+
+def _refusal_details(
+    messages: Sequence[OutMessage], refusals: Sequence[Refusal | None]
+) -> dict[int, str]:
+    """The detail of each input whose result was refused; -1 for a result that they share."""
+    return {
+        message.input: _refusal_detail(message, refusal)
+        for message, refusal in zip(messages, refusals, strict=True)
+        if refusal is not None and message.kind is MessageKind.RESULT
+    }
 
 
 def _by_code(

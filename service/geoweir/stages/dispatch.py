@@ -48,6 +48,10 @@ class _Partial:
     codes: bytearray
     messages: list[OutMessage]
     sightings: Sightings = field(default_factory=Sightings)
+    details: dict[int, str] = field(default_factory=dict)
+
+    def verdict(self, chunk: Parcel) -> Verdict:
+        return Verdict(chunk, bytes(self.codes), self.messages, self.details)
 
     def add(self, indices: list[int], done: ChunkDone) -> None:
         for at, index in enumerate(indices):
@@ -74,6 +78,7 @@ class Dispatch:
         identify: the ids in an input: stream, payload, address.
         spawn: starts a task that the service owns.
         is_watched: whether somebody wants to see a stream's features.
+        earlier: how often the input at an index of a parcel was dropped before.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Dispatch:
         spawn: Callable[..., object],
         events: ChunkEvents,
         is_watched: Callable[[str], bool],
+        earlier: Callable[[Parcel, int], int],
         clocks: Clocks,
     ) -> None:
         self._streams = {stream.name: index for index, stream in enumerate(streams)}
@@ -112,6 +118,7 @@ class Dispatch:
         self._spawn = spawn
         self._events = events
         self._is_watched = is_watched
+        self._earlier = earlier
         self._clocks = clocks
         self._deadlines = Deadlines(spec.timeout_s)
         self._linger = Linger(chunk=spec.chunk, linger_s=spec.linger_s)
@@ -136,7 +143,7 @@ class Dispatch:
         indices = list(range(len(parcel)))
         detail = "not started before the end"
         self._reconcile(parcel, indices, Failure.SHUTDOWN, detail, partial, attempts=0)
-        return Verdict(parcel, bytes(partial.codes), partial.messages)
+        return partial.verdict(parcel)
 
     async def run(self) -> None:
         """Takes a chunk whenever one waits and a slot is idle, for ever."""
@@ -204,7 +211,7 @@ class Dispatch:
             async with self._one_at_a_time:
                 await self._look_for_culprit(chunk, left, ran, partial)
         chunk.sightings = partial.sightings
-        return Verdict(chunk, bytes(partial.codes), partial.messages)
+        return partial.verdict(chunk)
 
     async def _look_for_culprit(
         self, chunk: Parcel, left: list[int], ran: Ran, partial: _Partial
@@ -284,6 +291,7 @@ class Dispatch:
         ]
         for index in indices:
             partial.codes[index] = code
+            partial.details[index] = detail
         self._chunks += 1
         name = f"{stream}-{chunk.ledger.epoch}-{chunk.positions[indices[0]]}-{self._chunks}"
         body = encode_reconcile(
@@ -291,7 +299,7 @@ class Dispatch:
             stream=stream,
             reason=failure.value,
             inputs=inputs,
-            attempts=attempts,
+            attempts=attempts + max(self._earlier(chunk, index) for index in indices),
             at=self._clocks.wall(),
         )
         owner = indices[0] if len(indices) == 1 else -1

@@ -20,8 +20,10 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "InputsNotKept",
     "InputsReconciled",
     "InputsRejected",
+    "KeptRemoved",
     "LaneClosed",
     "LaneOpened",
     "LayerFailed",
@@ -30,6 +32,9 @@ __all__ = [
     "ServiceDraining",
     "ServiceReady",
     "ServiceStopped",
+    "StoreDamaged",
+    "StoreFailed",
+    "StoreWorks",
     "WorkerRestarted",
 ]
 
@@ -304,3 +309,65 @@ class ServiceStopped:
         """Logs it; an account that does not balance is an error."""
         level = logging.ERROR if self.unaccounted else logging.INFO
         write(log, level, "stopped", unaccounted=self.unaccounted, in_flight=self.in_flight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed:
+    """The state store can't keep anything from now on; the service goes on without."""
+
+    why: str  # of core.kept.TROUBLES
+    detail: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.ERROR, "store-failed", self.why, detail=self.detail)
+        metrics.store_is_up = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreWorks:
+    """The state store keeps again."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "store-works")
+        metrics.store_is_up = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDamaged:
+    """The state's file was not fit; it lies under another name, and a fresh one was begun."""
+
+    why: str
+    aside: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(log, logging.ERROR, "store-damaged", detail=self.why, aside=self.aside)
+        metrics.store_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsNotKept:
+    """Dropped inputs have their outcome, and can't be sent through again from here."""
+
+    why: str  # of core.kept.TROUBLES
+    n: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts them."""
+        write(log, logging.WARNING, "inputs-not-kept", self.why, n=self.n)
+        metrics.inputs_not_kept(self.why, self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRemoved:
+    """The oldest kept inputs left, because a bound was reached."""
+
+    why: str  # of core.kept.BOUNDS
+    n: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts them."""
+        write(log, logging.INFO, "kept-removed", self.why, n=self.n)
+        metrics.kept_removed(self.why, self.n)

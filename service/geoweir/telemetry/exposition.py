@@ -51,6 +51,7 @@ class _Scrape(Collector):
         yield from _weir(self._metrics, self._snapshot)
         yield from _streams(self._metrics)
         yield from _pool(self._metrics, self._snapshot)
+        yield from _store(self._metrics, self._snapshot)
         yield from _service(self._metrics)
 
 
@@ -198,6 +199,43 @@ def _pool(metrics: Metrics, snapshot: Snapshot) -> Iterator[Metric]:
         ("reason",),
         (((reason,), count) for reason, count in metrics.restarts.items()),
     )
+
+
+def _store(metrics: Metrics, snapshot: Snapshot) -> Iterator[Metric]:
+    yield _value(
+        "geoweir_store_up", "1 while the state store keeps what it is given.", metrics.store_is_up
+    )
+    yield _counter(
+        "geoweir_store_damaged",
+        "State files that were not fit and put aside.",
+        (),
+        [((), metrics.store_damages)],
+    )
+    yield _value("geoweir_kept_messages", "Dropped inputs that are kept.", snapshot.kept_messages)
+    yield _value("geoweir_kept_bytes", "Size of the kept inputs.", snapshot.kept_bytes)
+    yield _counter(
+        "geoweir_kept_removed",
+        "Kept inputs that left because a bound was reached, by the bound.",
+        ("bound",),
+        (((bound,), count) for bound, count in metrics.removed.items()),
+    )
+    yield _counter(
+        "geoweir_not_kept",
+        "Dropped inputs that could not be kept, by what stood in the way.",
+        ("reason",),
+        (((reason,), count) for reason, count in metrics.not_kept.items()),
+    )
+    yield _counter(
+        "geoweir_retried",
+        "Kept inputs that were sent through again, by their outcome then.",
+        ("stream", "outcome"),
+        (
+            ((stream, str(outcome)), count)
+            for stream, outcomes in metrics.retried.items()
+            for outcome, count in outcomes.items()
+        ),
+    )
+    yield _value("geoweir_retrying", "Of them, those without an outcome.", snapshot.retrying)
 
 
 def _service(metrics: Metrics) -> Iterator[Metric]:

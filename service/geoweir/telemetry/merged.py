@@ -27,6 +27,9 @@ _SUMMED: Final = frozenset(
         "geoweir_queue_messages",
         "geoweir_queue_limit",
         "geoweir_workers",
+        "geoweir_kept_messages",
+        "geoweir_kept_bytes",
+        "geoweir_retrying",
     }
 )
 #: The oldest, the last, what any process does, and bounds that each process has for itself.
@@ -43,7 +46,7 @@ _LARGEST: Final = frozenset(
     }
 )
 #: 1 only when it is so in every process: one that is away has none.
-_SMALLEST: Final = frozenset({"geoweir_mqtt_connected"})
+_SMALLEST: Final = frozenset({"geoweir_mqtt_connected", "geoweir_store_up"})
 
 _HELD: Final = "geoweir_in_flight"
 _RETURNED: Final = "geoweir_returned_total"

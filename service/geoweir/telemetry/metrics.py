@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
+from geoweir.core.kept import BOUNDS, TROUBLES
 from geoweir.core.outcome import Outcome
 from geoweir.telemetry.histogram import Histogram
 
@@ -34,7 +35,6 @@ Direction = Literal["in", "out"]
 RESTART_REASONS: Final = ("timeout", "memory", "crash", "start", "recycle")
 #: What a publish that the broker refused was meant to be.
 MESSAGE_KINDS: Final = ("result", "rejected", "reconcile", "status")
-
 _LATENCY_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CHUNK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STEP_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
@@ -123,6 +123,11 @@ class Metrics:
         self.restarts = Counter(dict.fromkeys(RESTART_REASONS, 0))
         self.publish_failures = Counter(dict.fromkeys(MESSAGE_KINDS, 0))
         self.reconnects: Counter[Direction] = Counter({"in": 0, "out": 0})
+        self.not_kept = Counter(dict.fromkeys(TROUBLES, 0))
+        self.removed = Counter(dict.fromkeys(BOUNDS, 0))
+        self.retried = {name: dict.fromkeys(Outcome, 0) for name in streams}
+        self.store_is_up = True
+        self.store_damages = 0
         self.layer_versions: dict[str, str] = {}
         self.layer_errors = Counter(dict.fromkeys(layers, 0))
         self.recent: deque[Recent] = deque(maxlen=_RECENT)
@@ -179,6 +184,18 @@ class Metrics:
     def publish_refused(self, kind: str) -> None:
         """The broker refused a message; KeyError when the kind is not in the closed list."""
         self.publish_failures[_known(kind, self.publish_failures)] += 1
+
+    def inputs_not_kept(self, why: str, n: int) -> None:
+        """Dropped inputs are not kept; KeyError when the reason is not in the closed list."""
+        self.not_kept[_known(why, self.not_kept)] += n
+
+    def kept_removed(self, why: str, n: int) -> None:
+        """Kept inputs left at a bound; KeyError when it is not in the closed list."""
+        self.removed[_known(why, self.removed)] += n
+
+    def retried_settled(self, stream: str, outcome: Outcome, n: int) -> None:
+        """Retried inputs have an outcome; the account counts it as every other."""
+        self.retried[stream][outcome] += n
 
     def layer_loaded(self, layer: str, version: str) -> None:
         """A layer is in use in this version; the series of the version before goes."""

@@ -38,6 +38,9 @@ class Snapshot:
     chunk_limit: int = 0
     slots: Sequence[SlotReading] = ()
     worker_memory_limit: int = 0
+    kept_messages: int = 0
+    kept_bytes: int = 0
+    retrying: int = 0  # retried inputs without an outcome
 
     def workers(self) -> dict[str, int]:
         """Slots by state, every known state named."""

@@ -1,11 +1,13 @@
 """The HTTP server: health, metrics, the account, the plain status page, and streams of events.
 
-It answers GET and HEAD only and changes nothing. Where a token is set, everything that shows data
-needs it; the health checks and the page's own files don't.
+It answers GET and HEAD, and changes nothing but on the paths of ``web.kept``. Where a token is set,
+everything that shows data needs it; the health checks and the page's own files don't. What changes
+something needs it always, unless the service listens on this machine alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hmac
 import logging
@@ -23,8 +25,10 @@ from geoweir.telemetry.exposition import CONTENT_TYPE
 from geoweir.telemetry.log import LOGGER, write
 from geoweir.web.connections import HEADERS, IDLE_S, BoundedServer, problem
 from geoweir.web.hosts import HostList
+from geoweir.web.kept import ITEM, LIST, MOST_BODY, RETRY, KeptPages
 from geoweir.web.status import Condition, Status
 from geoweir.web.tap import Tap
+from geoweir.web.writes import is_loopback, refuse_write
 
 __all__ = ["HttpServer"]
 
@@ -36,6 +40,9 @@ _STATIC: Final = {
 }
 _JSON: Final = "application/json"
 _SHUTDOWN_S: Final = 1.0
+_BODY_S: Final = 10.0  # for a request's body
+
+_Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _WHY: Final = {
     errno.EADDRINUSE: "another program uses it. Stop that program, or choose another port.",
     errno.EACCES: "the system reserves it. Choose a port above 1023.",
@@ -51,6 +58,7 @@ class HttpServer:
         port: 0 for any that is free.
         status: what is shown.
         tap: where set, who serves the features that go through.
+        kept: where set, who answers for the dropped inputs that are kept.
         token: where set, ``Authorization: Bearer TOKEN`` is needed for everything that shows data.
         allowed_hosts: further names that requests may be addressed to (see ``hosts``).
         idle_s: how long a connection may go without a complete request.
@@ -64,6 +72,7 @@ class HttpServer:
         status: Status,
         *,
         tap: Tap | None = None,
+        kept: KeptPages | None = None,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
@@ -84,7 +93,11 @@ class HttpServer:
             "/api/overview": lambda: _json({**status.overview(), "account": status.account()}),
             "/api/state": lambda: _json(status.now()),
         }
-        self._live = {"/api/tap": _no_tap if tap is None else tap.answer}
+        self._kept: _Answer = _no_kept if kept is None else kept.answer
+        self._live: dict[str, _Answer] = {
+            "/api/tap": _no_tap if tap is None else tap.answer,
+            LIST: self._kept,
+        }
         self._health: dict[str, Callable[[], web.Response]] = {
             "/healthz": lambda: _live(status.alive()),
             "/readyz": lambda: _ready(status.ready()),
@@ -153,21 +166,40 @@ class HttpServer:
             return _answer(*self._static[path])
         if path in self._health:
             return self._health[path]()
-        if path not in self._data and path not in self._live:
+        return await (self._write if path == RETRY else self._read)(request)
+
+    async def _read(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        answers = self._kept if path.startswith(ITEM) else self._live.get(path)
+        if path not in self._data and answers is None:
             return problem(404, "no such page")
         if not self._may_see(request):
-            answer = problem(401, "this needs Authorization: Bearer TOKEN (http.token_file)")
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="geoweir"'
-            return answer
+            return _no_token()
         if self._refresh is not None:
             await self._refresh()
-        return await self._live[path](request) if path in self._live else self._data[path]()
+        return self._data[path]() if answers is None else await answers(request)
+
+    async def _write(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._token is None and not is_loopback(self._host):
+            return problem(403, "nothing is changed without a token here: set http.token_file")
+        if not self._may_see(request):
+            return _no_token()
+        try:
+            async with asyncio.timeout(_BODY_S):
+                await request.read()  # kept by the request
+        except TimeoutError:
+            return problem(408, "the body did not come")
+        return await self._kept(request)
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         """What is wrong with a request before its path matters."""
         if not self._hosts.allows(request.headers.get("Host", "")):
             return problem(421, "this service does not go by that name")
-        if request.method not in {"GET", "HEAD"}:
+        if request.path == RETRY:
+            answer = refuse_write(request, most_bytes=MOST_BODY)
+            if answer is None:
+                return None
+        elif request.method not in {"GET", "HEAD"}:
             answer = problem(405, "only GET and HEAD")
             answer.headers["Allow"] = "GET, HEAD"
         elif request.body_exists:
@@ -207,6 +239,19 @@ def _ready(conditions: list[Condition]) -> web.Response:
     is_ready = all(condition.ok for condition in conditions)
     body: dict[str, Any] = {"ready": is_ready, "conditions": conditions}
     return _json(body, 200 if is_ready else 503)
+
+
+def _no_token() -> web.Response:
+    answer = problem(401, "this needs Authorization: Bearer TOKEN (http.token_file)")
+    answer.headers["WWW-Authenticate"] = 'Bearer realm="geoweir"'
+    return answer
+
+
+async def _no_kept(request: web.BaseRequest) -> web.Response:
+    del request
+    return problem(
+        501, "several processes run here (--processes), whose kept inputs are in a file of each"
+    )
 
 
 async def _no_tap(request: web.BaseRequest) -> web.Response:

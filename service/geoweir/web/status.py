@@ -14,6 +14,7 @@ __all__ = [
     "RecentView",
     "State",
     "Status",
+    "StoreState",
     "StreamState",
     "WorkerState",
 ]
@@ -92,6 +93,18 @@ class WorkerState(TypedDict):
     restarts: int
 
 
+class StoreState(TypedDict):
+    """The state store now."""
+
+    path: str | None  # None: memory
+    works: bool
+    detail: str  # why it does not
+    messages: int  # dropped inputs that are kept
+    bytes: int
+    retrying: int  # of them, on their way again
+    retried: dict[str, int]  # since the start, by outcome
+
+
 class State(TypedDict):
     """What ``/api/state`` says: everything of one moment that a person on call asks for first."""
 
@@ -107,6 +120,7 @@ class State(TypedDict):
     worker_memory_limit: int
     loop_lag_p99_s: float
     watchers: int
+    store: StoreState
 
 
 class Status(Protocol):

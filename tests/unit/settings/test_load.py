@@ -56,7 +56,7 @@ streams:
 queue: {limit: 500, when_full: backpressure, spill: {path: null, max: 256MB}}
 pool: {workers: auto, chunk: 128, linger: 2ms, timeout: 4s, memory: 150MB, on_failure: isolate, sandbox: strict}
 thermal: {limit: auto, resume: null, sensor: auto, smallest_chunk: 32, root: /}
-state: {path: null}
+state: {path: null, keep: {rejected: true, reconciled: true, messages: 10000, size: null, age: 7d}}
 http: {listen: 127.0.0.1:9108, token_file: null}
 watchdog: {systemd: true, device: null, interval: 2s}
 shutdown_grace: 10s

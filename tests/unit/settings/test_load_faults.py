@@ -212,7 +212,6 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         (STREAM + "layers: {z: {path: z.gwl}}", "layers.z.path"),
         (STREAM + "queue: {when_full: spill}", "queue.when_full"),
         (STREAM + "queue: {when_full: drop}", "queue.when_full"),
-        (STREAM + "state: {path: s.db}", "state.path"),
     ],
 )
 def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> None:

@@ -19,6 +19,7 @@ def test_the_plan_says_what_would_run(folder: Folder) -> None:
         "queue     42 messages, then reading stops",
         "window    10000 inputs or 32MB unacknowledged per stream",
         "sandbox   not in this version",
+        "keeps     rejected and reconciled inputs, at most 10000 messages, 8MB, 7d, in memory only",
         "http      127.0.0.1:9108",
         "end       within 10s",
         f"layer     zones: {folder.path}/zones.geojson (EPSG:4326)",

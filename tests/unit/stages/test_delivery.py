@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,9 @@ class Rig:
         self.outlet, self.inlet = Answering(), Noting()
         self.refused: list[tuple[str, MessageKind, str, Refusal]] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.kept: list[tuple[Parcel, dict[int, Sequence[int]], dict[int, str]]] = []
+        self.durable = asyncio.Event()
+        self.durable.set()
         settlement = Settlement(
             account=self.account,
             inlets={"buses": self.inlet},
@@ -101,7 +104,19 @@ class Rig:
             spawn=self.spawn,
             identify=lambda _stream, _payload, _address: ["bus 1"],
             on_refused=lambda *refusal: self.refused.append(refusal),
+            keep=self.keep,
         )
+
+    async def keep(
+        self,
+        parcel: Parcel,
+        groups: Mapping[int, Sequence[int]],
+        messages: Sequence[OutMessage],
+        details: Mapping[int, str],
+    ) -> None:
+        del messages
+        self.kept.append((parcel, dict(groups), dict(details)))
+        await self.durable.wait()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         self.tasks.append(asyncio.ensure_future(work))
@@ -250,3 +265,33 @@ async def test_there_is_no_room_while_too_much_is_on_its_way() -> None:
     rig.outlet.answer(0)
     await rig.turn()
     await rig.delivery.room()
+
+
+async def test_what_is_dropped_is_not_settled_before_it_is_kept() -> None:
+    rig = Rig()
+    rig.durable.clear()
+    rejection = OutMessage(1, MessageKind.REJECTED, "r", b"{}", "key")
+    codes = bytes([PUBLISHED, REJECTED])
+    rig.delivery.deliver(Verdict(rig.chunk(2), codes, [*results(1), rejection], {1: "why"}))
+    assert rig.kept == []
+    rig.outlet.answer(0)
+    await rig.turn()
+    ((_, groups, details),) = rig.kept
+    assert (groups[REJECTED], details) == ([1], {1: "why"})
+    assert (rig.inlet.settled, rig.held()) == ([], 2)
+    rig.durable.set()
+    await rig.turn()
+    assert (rig.inlet.settled[-1], rig.held(), rig.unaccounted()) == (1, 0, 0)
+
+
+async def test_what_the_broker_refused_is_kept_with_its_words() -> None:
+    rig = Rig()
+    rig.delivery.deliver(Verdict(rig.chunk(2), bytes([PUBLISHED] * 2), results(2)))
+    rig.outlet.answer(0, None, Refusal(0x97, "Quota exceeded"))
+    await rig.turn()
+    assert rig.kept == []
+    rig.outlet.answer(1)
+    await rig.turn()
+    ((_, groups, details),) = rig.kept
+    assert groups[outcome_of(Outcome.REJECTED, "refused")] == [1]
+    assert details == {1: "the broker refused out/1: Quota exceeded"}

@@ -23,6 +23,11 @@ CASES: list[tuple[events.Event, str]] = [
     (events.ServiceReady(version="1", url="u"), "ready"),
     (events.ServiceDraining(why="SIGTERM", in_flight=1, grace_s=10.0), "draining"),
     (events.ServiceStopped(unaccounted=0, in_flight=0), "stopped"),
+    (events.StoreFailed(why="full", detail="d"), "store-failed"),
+    (events.StoreDamaged(why="w", aside="/f"), "store-damaged"),
+    (events.InputsNotKept(why="busy", n=3), "inputs-not-kept"),
+    (events.KeptRemoved(why="age", n=4), "kept-removed"),
+    (events.StoreWorks(), "store-works"),
 ]
 
 
@@ -58,6 +63,10 @@ def test_events_count_in_the_same_call() -> None:
     assert metrics.layer_errors["l"] == 1
     assert metrics.layer_versions == {"l": "1"}
     assert metrics.reconnects == {"in": 1, "out": 0}
+    assert (metrics.not_kept["busy"], metrics.removed["age"]) == (3, 4)
+    assert (metrics.store_damages, metrics.store_is_up) == (1, True)
+    events.StoreFailed(why="io", detail="d").emit(LOGGER, metrics)
+    assert not metrics.store_is_up
     assert metrics.is_connected("out")
     assert [drop.reason for drop in metrics.recent] == ["json", "crash"]
 

@@ -15,7 +15,7 @@ from geoweir.core.spec import StreamSpec, keeps_state
 from geoweir.errors import UsageError
 from geoweir.settings.values import Settings
 
-__all__ = ["client_id", "loses_retained", "split"]
+__all__ = ["client_id", "loses_retained", "split", "state_path"]
 
 _SHARE = "$share/"
 
@@ -55,6 +55,7 @@ def split(settings: Settings, processes: int, auto_workers: int) -> tuple[Settin
             mqtt=replace(settings.mqtt, client_id=client_id(settings, index)),
             streams=part,
             pool=pool,
+            state=replace(settings.state, path=state_path(settings, index)),
         )
         for index, part in enumerate(parts)
     )
@@ -63,6 +64,12 @@ def split(settings: Settings, processes: int, auto_workers: int) -> tuple[Settin
 def client_id(settings: Settings, index: int) -> str:
     """The stable client id of one process."""
     return f"{settings.mqtt.client_id}-p{index}"
+
+
+def state_path(settings: Settings, index: int) -> str | None:
+    """The state's file of one process: each has its own, since each has its own inputs."""
+    path = settings.state.path
+    return None if path is None else f"{path}-p{index}"
 
 
 def loses_retained(settings: Settings) -> list[str]:

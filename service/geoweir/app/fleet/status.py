@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from geoweir.web.status import (
     Overview,
     RecentView,
     State,
+    StoreState,
     StreamState,
 )
 
@@ -108,6 +110,7 @@ class FleetStatus:
             "worker_memory_limit": max((s["worker_memory_limit"] for s in states), default=0),
             "loop_lag_p99_s": max((state["loop_lag_p99_s"] for state in states), default=0.0),
             "watchers": sum(state["watchers"] for state in states),
+            "store": _stores([state["store"] for state in states]),
         }
 
     def alive(self) -> Condition:
@@ -205,6 +208,22 @@ class FleetStatus:
         since = before.since if before is not None and before.ok == ok else time.time()
         self._conditions[name] = Condition(name, ok, since, detail)
         return self._conditions[name]
+
+
+def _stores(stores: Sequence[StoreState]) -> StoreState:
+    """The stores of all processes; each has a file of its own."""
+    retried: Counter[str] = Counter()
+    for store in stores:
+        retried.update(store["retried"])
+    return {
+        "path": ", ".join(store["path"] for store in stores if store["path"]) or None,
+        "works": all(store["works"] for store in stores),
+        "detail": "; ".join(store["detail"] for store in stores if store["detail"]),
+        "messages": sum(store["messages"] for store in stores),
+        "bytes": sum(store["bytes"] for store in stores),
+        "retrying": sum(store["retrying"] for store in stores),
+        "retried": dict(retried),
+    }
 
 
 def _together(streams: Sequence[StreamState]) -> StreamState:

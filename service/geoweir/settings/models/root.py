@@ -45,7 +45,7 @@ class Config(Section):
     thermal: Thermal = Thermal()
     """Not in this version: less work when the gateway is hot."""
     state: State = State()
-    """Not in this version: what survives a restart."""
+    """What survives a restart."""
     http: Http = Http()
     """Where the service answers HTTP."""
     watchdog: Watchdog = Watchdog()

@@ -82,11 +82,31 @@ class Thermal(Section):
     """Where sys is mounted."""
 
 
+_KeptSize = Annotated[int, size("64kB", "100GB")]
+
+
+class Keep(Section):
+    """Dropped inputs that are kept, so that `geoweir reconcile` can send them through again."""
+
+    rejected: bool = True
+    """Whether rejected inputs are kept."""
+    reconciled: bool = True
+    """Whether reconciled inputs are kept."""
+    messages: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    """Inputs that are kept at most; then the oldest leave."""
+    size: _KeptSize | None = None
+    """Bytes of them at most; null: 64MB in a file, 8MB in memory."""
+    age: Annotated[float, duration("1s", "3650d")] = 604_800.0
+    """After this they leave."""
+
+
 class State(Section):
-    """Not in this version: what survives a restart."""
+    """What survives a restart: dropped inputs that are kept."""
 
     path: Text | None = None
-    """A file; null: memory only."""
+    """A file, relative to the configuration's folder; null: memory only."""
+    keep: Keep = Keep()
+    """Which dropped inputs are kept, and how many."""
 
 
 class Http(Section):

@@ -5,7 +5,7 @@ import pytest
 from geoweir.app.fleet.split import client_id, loses_retained, split
 from geoweir.core.spec import PoolSpec, PrefilterSpec, StreamSpec
 from geoweir.errors import UsageError
-from geoweir.settings.values import MqttSettings, Settings
+from geoweir.settings.values import MqttSettings, Settings, StateSettings
 
 
 def stream(name: str, *filters: str, whole: bool = False, **more: str) -> StreamSpec:
@@ -86,3 +86,11 @@ def test_the_client_id_of_a_process_depends_on_its_number_alone() -> None:
     for processes in (2, 5):
         parts = split(settings(stream("a")), processes, 1)
         assert parts[1].mqtt.client_id == client_id(settings(stream("a")), 1) == "gw-p1"
+
+
+def test_each_process_keeps_its_dropped_inputs_in_a_file_of_its_own() -> None:
+    whole = replace(settings(stream("a")), state=StateSettings(path="/var/state.db", messages=7))
+    parts = split(whole, 2, 1)
+    assert [part.state.path for part in parts] == ["/var/state.db-p0", "/var/state.db-p1"]
+    assert {part.state.messages for part in parts} == {7}
+    assert {part.state.path for part in split(settings(stream("a")), 2, 1)} == {None}

@@ -91,6 +91,15 @@ def report(*, received: int = 3, unaccounted: int = 0, up: bool = True, alive: s
         worker_memory_limit=150,
         loop_lag_p99_s=received / 1000,
         watchers=0,
+        store={
+            "path": f"/state-{received}",
+            "works": not alive,
+            "detail": alive,
+            "messages": received,
+            "bytes": 10,
+            "retrying": 1,
+            "retried": {"published": 2},
+        },
     )
     alive_ = Condition("progress", not alive, 1.0, alive)
     ready = [Condition("connected-in-s", up, 1.0, "" if up else "cut")]
@@ -132,6 +141,15 @@ def test_the_state_is_the_sum_with_every_worker_and_the_worst_of_each_stream() -
     assert [(worker["worker"], worker["pid"]) for worker in state["workers"]] == [(0, 3), (1, 5)]
     assert state["queue"] == {"messages": 8, "limit": 1000}
     assert state["account"]["streams"]["s"]["published"] == 8
+    assert state["store"] == {
+        "path": "/state-3, /state-5",
+        "works": True,
+        "detail": "",
+        "messages": 8,
+        "bytes": 20,
+        "retrying": 2,
+        "retried": {"published": 4},
+    }
 
 
 def test_the_state_before_any_process_is_up_is_empty() -> None:

@@ -10,6 +10,7 @@ from geoweir.settings.values import (
     LogSettings,
     MqttSettings,
     Settings,
+    StateSettings,
     TlsSettings,
 )
 
@@ -26,6 +27,7 @@ SETTINGS = Settings(
         ),
     ),
     layers=(LayerSpec(name="l", path="/l"),),
+    state=StateSettings(path="/s", keeps_rejected=False, messages=1, size=2, age_s=0.5),
     http=HttpSettings(token="secret"),  # noqa: S106
     log=LogSettings(format="json"),
 )
