@@ -114,9 +114,9 @@ def test_a_kill_while_inputs_are_sent_again_neither_loses_nor_doubles_what_is_ke
             time.sleep(dice.uniform(0.0, 0.3))  # the moment is what the seed varies
             service.kill()
             left = set(kept(service))
-            home = {f"in/{ident}" for ident in read(listener.heard, "s").published}
-            # Kept, or on its way home, and nothing in neither.
-            assert {f"in/{n}" for n in range(count)} <= left | home
+            # Kept, or come home, and nothing in neither; the listener hears of it a little later.
+            gone = {f"in/{n}" for n in range(count)} - left
+            eventually(lambda: gone <= _home(listener), 10, lambda: gone - _home(listener))  # noqa: B023
             service.start()
         while store(service)["messages"] > len(poison):
             retry(service)
@@ -152,6 +152,10 @@ def _drop_all(service: Geoweir, sender: Sender, count: int, poison: set[int]) ->
     service.configure(json.loads(service.file.read_text()) | {"pool": {"workers": 2, "chunk": 16}})
     service.kill()
     service.start()
+
+
+def _home(listener: Listener) -> set[str]:
+    return {f"in/{ident}" for ident in read(listener.heard, "s").published}
 
 
 def kept_over_http(service: Geoweir) -> dict[str, int]:
