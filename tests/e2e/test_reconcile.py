@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from support.eventually import eventually
 from support.mosquitto import free_port
 from support.outside import headers_of, point
 from support.running import Running, run_service
-from support.service import command
+from support.service import clean_environment, command
 
 #: The step obeys as long as there is a file ``closed`` beside the configuration: the moment that
 #: made inputs fail passes when it is removed.
@@ -162,18 +164,15 @@ def test_a_stopped_services_kept_inputs_are_read_from_its_file_and_not_retried(
 
 
 def test_the_payload_comes_out_byte_for_byte(running: Running) -> None:
-    import subprocess
-    import sys
-
-    from support.service import clean_environment
-
     payload = b"\0\xff\r\n\x1b[2J" * 1000
     running.sender.send([("in/1", payload)])
     running.service.wait_settled(1)
     (one,) = kept(running)
     done = subprocess.run(
-        [sys.executable, "-m", "geoweir", "reconcile", "show", one["id"], "--raw"]
-        + ["--url", running.service.url],
+        [
+            *(sys.executable, "-m", "geoweir", "reconcile", "show", one["id"], "--raw"),
+            *("--url", running.service.url),
+        ],
         cwd=running.service.folder,
         env=clean_environment(),
         capture_output=True,

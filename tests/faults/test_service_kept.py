@@ -61,44 +61,46 @@ def store(service: Geoweir) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
 def test_what_left_the_broker_as_dropped_is_kept_whenever_the_service_is_killed(
     broker: Broker, tmp_path: Path, seed: int
 ) -> None:
     dice = random.Random(seed)
-    count = 1200
+    rounds, count = 4, 1600
+    config = configuration(broker)
+    config["streams"]["s"]["steps"] = [{"python": "mischief:slow_chunks"}]
     with (
         Listener(broker) as listener,
         Sender(broker) as sender,
-        Geoweir(configuration(broker), tmp_path) as service,
+        Geoweir(config, tmp_path) as service,
     ):
-        sender.post((f"in/{n}", b"junk" if n % 3 else point(n)) for n in range(count))
-        for _ in range(4):
+        for turn in range(rounds):
+            sender.post(
+                (f"in/{n}", b"junk" if n % 3 else point(n)) for n in range(turn, count, rounds)
+            )
             eventually(lambda: service.settled() > 0)
-            time.sleep(dice.uniform(0.0, 0.25))  # the moment is what the seed varies
+            time.sleep(dice.uniform(0.0, 0.3))  # the moment is what the seed varies
             service.kill()
             service.start()
-        eventually(
-            lambda: (
-                len(read(listener.heard, "s", name=lambda body: str(body["id"])).published)
-                >= count // 3
-            )
-        )
+        good = len(range(0, count, 3))
+        eventually(lambda: len(read(listener.heard, "s").published) >= good, 60)
         # All of it has left the broker when nothing is in flight and nothing more comes.
-        eventually(lambda: store(service)["messages"] >= count - count // 3, 60)
+        eventually(lambda: store(service)["messages"] >= count - good, 60)
         eventually(lambda: service.stream("s")["in_flight"] == 0)
         assert service.account()["unaccounted"] == 0
         service.kill()
     assert set(kept(service)) == {f"in/{n}" for n in range(count) if n % 3}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_a_kill_while_inputs_are_sent_again_neither_loses_nor_doubles_what_is_kept(
     broker: Broker, tmp_path: Path, seed: int
 ) -> None:
     dice = random.Random(seed)
     count = 400
-    poison = {n for n in range(count) if n % 50 == 0}
+    poison = {n for n in range(count) if n % 200 == 0}
     with (
         Listener(broker) as listener,
         Sender(broker) as sender,
@@ -112,14 +114,13 @@ def test_a_kill_while_inputs_are_sent_again_neither_loses_nor_doubles_what_is_ke
             time.sleep(dice.uniform(0.0, 0.3))  # the moment is what the seed varies
             service.kill()
             left = set(kept(service))
-            home = {f"in/{ident}" for ident in read(listener.heard, "s").published}
-            # Kept, or on its way home, and nothing in neither.
-            assert {f"in/{n}" for n in range(count)} <= left | home
+            # Kept, or come home, and nothing in neither; the listener hears of it a little later.
+            gone = {f"in/{n}" for n in range(count)} - left
+            eventually(lambda: gone <= _home(listener), 10, lambda: gone - _home(listener))  # noqa: B023
             service.start()
-        while (said := retry(service))["more"] or store(service)["retrying"]:
-            assert said["taken"] >= 0
-            time.sleep(0.05)
-        eventually(lambda: store(service)["messages"] == len(poison), 60, lambda: store(service))
+        while store(service)["messages"] > len(poison):
+            retry(service)
+            eventually(lambda: not store(service)["retrying"])
         assert service.account()["unaccounted"] == 0
         seen = read(listener.heard, "s")
         assert set(seen.published) == {str(n) for n in range(count) if n not in poison}
@@ -151,6 +152,10 @@ def _drop_all(service: Geoweir, sender: Sender, count: int, poison: set[int]) ->
     service.configure(json.loads(service.file.read_text()) | {"pool": {"workers": 2, "chunk": 16}})
     service.kill()
     service.start()
+
+
+def _home(listener: Listener) -> set[str]:
+    return {f"in/{ident}" for ident in read(listener.heard, "s").published}
 
 
 def kept_over_http(service: Geoweir) -> dict[str, int]:

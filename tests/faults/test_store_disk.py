@@ -117,7 +117,7 @@ async def test_a_power_cut_with_a_torn_tail_leaves_a_prefix_and_the_store_goes_o
                 shutil.copy(f"{source}{suffix}", f"{copy}{suffix}")
         during = keeper.told()
     log = Path(f"{copy}-wal")
-    whole = log.read_bytes()
+    whole = _bytes_of(log)
     shutil.copy(copy, tmp_path / "whole.db")
     shutil.copy(log, tmp_path / "whole.db-wal")
     # Untorn, everything that was told before the cut is there.
@@ -128,7 +128,7 @@ async def test_a_power_cut_with_a_torn_tail_leaves_a_prefix_and_the_store_goes_o
         del torn[cut:]
     else:
         torn[cut:] = dice.randbytes(len(torn) - cut)
-    log.write_bytes(torn)
+    _write(log, bytes(torn))
     notes = StoreNotes()
     async with open_store(copy, notes) as store:
         found = [one.topic.removeprefix("in/") for one in await store.find(Selection(), most=10**6)]
@@ -187,6 +187,18 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+def _enlarge(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+
+
+def _bytes_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
 async def test_a_full_disk_is_named_counted_and_over_when_there_is_room(tmp_path: Path) -> None:
     notes = StoreNotes()
     with small_disk(tmp_path / "disk", "2m") as disk:
@@ -203,7 +215,7 @@ async def test_a_full_disk_is_named_counted_and_over_when_there_is_room(tmp_path
             assert len(found) == kept
         path = disk / "state.db"
         notes = StoreNotes()
-        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+        _enlarge(disk)
         async with open_store(path, notes) as store:
             assert await store.keep([drop("after", payload=os.urandom(50_000))]) == 1
             assert len(await store.find(Selection(), most=1000)) == kept + 1

@@ -17,6 +17,7 @@ import orjson
 
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
+from geoweir.codec.key import input_digest
 from geoweir.codec.light import LightReader
 from geoweir.core.account import Account
 from geoweir.core.backlog import Backlog
@@ -24,6 +25,7 @@ from geoweir.core.clocks import Clocks
 from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
+from geoweir.core.repeats import Repeats
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
@@ -147,6 +149,11 @@ class Service:
             wall=time.time,
         )
         lanes = self._retries.lanes
+        self._repeats = {
+            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
+            for stream in settings.streams
+            if stream.dedupe_s is not None
+        }
         self._settlement = Settlement(
             account=self._account,
             inlets={**self._inlets, **{lane.name: lane for lane in lanes.values()}},
@@ -429,8 +436,19 @@ class Service:
         """Settles, and shows to whoever watches what is settled."""
         if self._observers.is_watched(parcel.ledger.stream):
             self._observers.show(parcel, indices, outcome, reason)
+        if parcel.ledger.stream in self._repeats and reason != "repeat":
+            self._remember(parcel, indices, outcome)
         self._settlement.settle(parcel, indices, outcome, reason)
         self._retries.settled(parcel, indices, outcome)
+
+    def _remember(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome) -> None:
+        """Lets equal inputs of a stream with ``dedupe`` be told apart; voided ones come again."""
+        repeats, now = self._repeats[parcel.ledger.stream], time.monotonic()
+        is_done = outcome in {Outcome.PUBLISHED, Outcome.FILTERED}
+        for index in indices:
+            if parcel.open[index]:
+                digest = input_digest(parcel.addresses[index], parcel.payloads[index])
+                repeats.settled(digest, now, is_done=is_done)
 
     def _void(self, lane: str) -> None:
         """A lane resumed: what stages hold of its ended epochs comes again."""
@@ -480,6 +498,7 @@ class Service:
             on_received=lambda name, _: self._reporting.received(name, time.time()),
             on_lane=self._lane,
             clocks=_CLOCKS,
+            repeats=self._repeats.get(stream.name),
         )
 
     def _state_message(self, state: str) -> Outgoing:

@@ -30,6 +30,7 @@ REASONS: Final[dict[Outcome, tuple[str, ...]]] = {
         "z",  # outside prefilter.z
         "age",  # older than prefilter.max_age
         "interval",  # sooner than prefilter.min_interval after the last of the same id
+        "repeat",  # equal to one that came before, within dedupe
         "retained",  # a retained message while retained: ignore
         "where",  # a where step said no to every feature
         "step",  # a user's own step dropped every feature

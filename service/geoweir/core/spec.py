@@ -95,6 +95,7 @@ class StreamSpec:
     crs: str = "EPSG:4326"
     priority: Priority = "normal"
     limits: Limits = Limits()
+    dedupe_s: float | None = None  # equal inputs within so long are repeats
     prefilter: PrefilterSpec = PrefilterSpec()
     steps: tuple[StepSpec, ...] = ()
     publish: TopicSpec = TopicSpec(topic="geoweir/{stream}/{id}")
@@ -104,8 +105,10 @@ class StreamSpec:
 
 def keeps_state(stream: StreamSpec) -> bool:
     """Whether what becomes of an input depends on earlier ones, so that one process needs all."""
-    return stream.prefilter.min_interval_s is not None or any(
-        step.name in _REMEMBERING for step in stream.steps
+    return (
+        stream.prefilter.min_interval_s is not None
+        or stream.dedupe_s is not None
+        or any(step.name in _REMEMBERING for step in stream.steps)
     )
 
 

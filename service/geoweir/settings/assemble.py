@@ -149,6 +149,7 @@ def _stream(name: str, stream: Stream) -> StreamSpec:
             ahead_s=limits.ahead,
             ids=limits.ids,
         ),
+        dedupe_s=stream.dedupe,
         prefilter=PrefilterSpec(
             bbox=before.bbox,
             z=before.z,

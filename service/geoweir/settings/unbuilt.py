@@ -54,7 +54,6 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
     (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
     (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),
-    (("streams", EACH, "dedupe"), _is_given, "dedupe is", "Write dedupe: null."),
     (
         ("streams", EACH, "format"),
         lambda value: value in _UNBUILT_FORMATS,

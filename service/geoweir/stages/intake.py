@@ -19,6 +19,7 @@ from geoweir.core.lane import RETAINED, Batch, LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.parcel import Parcel
 from geoweir.core.prefilter import Prefilter
+from geoweir.core.repeats import Repeats
 from geoweir.core.spec import StreamSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import MessageKind, OutMessage
@@ -37,6 +38,7 @@ class Intake:
         settle: settlement's ``settle``.
         void: called with the ledgers' stream and lane when its unsettled inputs come again.
         on_lane: told of each opening and closing.
+        repeats: where set, what tells inputs apart that came before; shared by a stream's lanes.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Intake:
         on_received: Callable[[str, int], None],
         on_lane: Callable[[str, LaneOpened | LaneClosed], None],
         clocks: Clocks,
+        repeats: Repeats | None = None,
     ) -> None:
         self._spec = spec
         self._inlet = inlet
@@ -65,6 +68,7 @@ class Intake:
         self._on_received = on_received
         self._on_lane = on_lane
         self._clocks = clocks
+        self._repeats = repeats
         self._prefilter = Prefilter(
             spec.prefilter, spec.limits.ids, geographic=spec.crs in GEOGRAPHIC
         )
@@ -79,7 +83,7 @@ class Intake:
                 spec.prefilter.min_interval_s,
             )
         )
-        self._looks_closer = self._needs_reading or spec.retained == "ignore"
+        self._looks_closer = self._needs_reading or spec.retained == "ignore" or repeats is not None
         self._ledger: Ledger | None = None
         self._hand: list[Parcel] = []
 
@@ -105,6 +109,8 @@ class Intake:
         if event.resumed:
             self._void(event.lane)
             self._prefilter.forget()
+            if self._repeats is not None:
+                self._repeats.voided()
         self._on_lane(self._spec.name, event)
 
     def _close(self, event: LaneClosed) -> None:
@@ -175,8 +181,14 @@ class Intake:
     def _filter_reason(self, parcel: Parcel, index: int) -> str | None:
         if parcel.flags[index] & RETAINED and self._spec.retained == "ignore":
             return "retained"
-        if not self._needs_reading:
-            return None
+        reason = self._prefilter_reason(parcel, index) if self._needs_reading else None
+        if reason is None and self._repeats is not None:
+            digest = input_digest(parcel.addresses[index], parcel.payloads[index])
+            if self._repeats.is_repeat(digest, parcel.arrived):
+                return "repeat"
+        return reason
+
+    def _prefilter_reason(self, parcel: Parcel, index: int) -> str | None:
         light = self._light.read(parcel.payloads[index], parcel.addresses[index])
         if light is None:
             return None  # the worker decides

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from geoweir.core.spec import PrefilterSpec, StepSpec, StreamSpec, keeps_state
@@ -19,6 +21,10 @@ def test_geometry_and_filters_of_single_inputs_keep_nothing() -> None:
 
 def test_an_interval_between_fixes_is_state() -> None:
     assert keeps_state(stream(min_interval_s=1.0))
+
+
+def test_what_is_told_apart_from_earlier_inputs_is_state() -> None:
+    assert keeps_state(replace(stream(), dedupe_s=60.0))
 
 
 @pytest.mark.parametrize("step", ["fence", "proximity", "threshold", "track", "window"])

@@ -206,7 +206,6 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         ),
         ("streams: {a: {subscribe: x, qos: 2}}", "streams.a.qos"),
         ("streams: {a: {subscribe: x, publish: {qos: 2}}}", "streams.a.publish.qos"),
-        ("streams: {a: {subscribe: x, dedupe: 5m}}", "streams.a.dedupe"),
         (STREAM + "rasters: {d: {path: d.tif}}", "rasters"),
         (STREAM + "layers: {z: {topic: f/+}}", "layers.z.topic"),
         (STREAM + "layers: {z: {path: z.gwl}}", "layers.z.path"),

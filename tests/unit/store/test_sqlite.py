@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,27 @@ import pytest
 
 from geoweir.core.kept import KeptTotals, Selection
 from geoweir.errors import ConfigurationError, StateError
-from geoweir.store import database, thread
+from geoweir.store import thread
 from geoweir.store.aside import MOST_ASIDE
+from geoweir.store.database import Database
+from geoweir.store.kept import KeptTable
 from geoweir.store.reading import open_for_reading
 from geoweir.store.schema import APPLICATION_ID, VERSION
-from support.keeping import BOUNDS, StoreNotes, drop, open_store
 from support.eventually import until
+from support.keeping import BOUNDS, StoreNotes, drop, open_store
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def fill(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def aside(path: Path) -> list[Path]:
@@ -58,15 +69,14 @@ async def test_what_was_kept_is_there_at_the_next_start(path: Path) -> None:
 async def test_what_waits_together_is_one_transaction(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = []
-    monkeypatch.setattr(
-        database.Database,
-        "_transact",
-        lambda self, work, plain=database.Database._transact: (
-            commits.append(1),
-            plain(self, work),
-        )[1],
-    )
+    commits: list[int] = []
+    plain = Database._transact
+
+    def counted(self: Database, work: Callable[[KeptTable], object]) -> object:
+        commits.append(1)
+        return plain(self, work)
+
+    monkeypatch.setattr(Database, "_transact", counted)
     async with open_store(path) as store:
         kept = await asyncio.gather(*(store.keep([drop(n)]) for n in range(300)))
     assert sum(kept) == 300
@@ -134,11 +144,12 @@ async def test_a_damaged_file_is_put_aside_and_a_fresh_one_begun(
     if content == "middle":
         async with open_store(path) as store:
             await store.keep([drop(n, payload=os.urandom(500)) for n in range(100)])
-        data = bytearray(path.read_bytes())
-        data[cut : cut + 3000] = b"\xa5" * 3000
+        damaged = bytearray(contents(path))
+        damaged[cut : cut + 3000] = b"\xa5" * 3000
+        data = bytes(damaged)
     else:
-        data = bytearray((b"\0" if content == "zeros" else b"g") * (cut + 100))
-    path.write_bytes(data)
+        data = (b"\0" if content == "zeros" else b"g") * (cut + 100)
+    fill(path, data)
     notes = StoreNotes()
     async with open_store(path, notes) as store:
         assert await store.keep([drop("new")]) == 1
@@ -147,7 +158,7 @@ async def test_a_damaged_file_is_put_aside_and_a_fresh_one_begun(
         return  # the damage lies in a payload, which has no checksum: nothing is made up
     (why, name) = notes.damaged[0]
     assert why
-    assert Path(name).read_bytes() == data
+    assert contents(Path(name)) == data
     assert aside(path) == [Path(name)]
 
 
@@ -155,13 +166,13 @@ async def test_a_foreign_database_is_put_aside_as_it_was(path: Path) -> None:
     with sqlite3.connect(path) as theirs:
         theirs.execute("CREATE TABLE precious (a INTEGER)")
     theirs.close()
-    before = path.read_bytes()
+    before = contents(path)
     notes = StoreNotes()
     async with open_store(path, notes) as store:
         assert await store.keep([drop()]) == 1
     ((why, name),) = notes.damaged
     assert "another program's" in why
-    assert Path(name).read_bytes() == before
+    assert contents(Path(name)) == before
 
 
 async def test_a_newer_geoweirs_file_is_put_aside(path: Path) -> None:
@@ -189,9 +200,9 @@ async def test_damage_that_shows_later_costs_the_file_and_not_the_service(path: 
 
 
 async def test_a_card_that_damages_every_file_is_not_filled_with_them(path: Path) -> None:
-    notes = StoreNotes()
+    notes, kept = StoreNotes(), 0
     for _ in range(MOST_ASIDE + 2):
-        path.write_bytes(b"garbage" * 1000)
+        fill(path, b"garbage" * 1000)
         async with open_store(path, notes) as store:
             kept = await store.keep([drop()])
     assert len(aside(path)) == MOST_ASIDE
@@ -224,12 +235,12 @@ async def test_a_file_that_cannot_be_opened_is_the_configurations_fault(tmp_path
 async def test_a_stopped_services_file_is_read_and_not_changed(path: Path) -> None:
     async with open_store(path) as store:
         await store.keep([drop("a"), drop("b")])
-    before = path.read_bytes()
+    before = contents(path)
     with open_for_reading(path) as table:
         assert [one.topic for one in table.find(Selection(), 9)] == ["in/a", "in/b"]
         with pytest.raises(StateError, match="readonly"), open_for_reading(path) as other:
             other.forget([table.find(Selection(), 1)[0].id])
-    assert path.read_bytes() == before
+    assert contents(path) == before
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b""])

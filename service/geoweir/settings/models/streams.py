@@ -187,7 +187,7 @@ class Stream(Section):
     limits: Limits = Limits()
     """Bounds on one input."""
     dedupe: Annotated[float, duration("1ms", "365d")] | None = None
-    """Not in this version: inputs with an equal key within this time count as filtered."""
+    """Inputs with an equal key within this time count as filtered (reason repeat); null: none."""
     prefilter: Prefilter = Prefilter()
     """What is dropped before any worker."""
     steps: Annotated[list[Step], Field(max_length=100)] = Field(default_factory=list)
