@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp
+from typing import Final
 
 from geoweir.core.heat import Governor, Reading
 
@@ -49,11 +50,14 @@ def always(share: float) -> Demand:
     return lambda _: share
 
 
+_FULL: Final = always(1.0)
+
+
 def run(
     plant: Plant,
     limit: float,
     *,
-    demand: Demand = always(1.0),
+    demand: Demand = _FULL,
     governor: Governor | None = None,
     duty: float = 1.0,
     sensor: Sensor = lambda _, celsius: celsius,
@@ -84,7 +88,7 @@ def run(
     return hour
 
 
-def best_constant(plant: Plant, limit: float, *, demand: Demand = always(1.0)) -> Hour:
+def best_constant(plant: Plant, limit: float, *, demand: Demand = _FULL) -> Hour:
     """The hour with the largest constant duty that never passes the limit, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(12):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from geoweir.app.heat import Heat
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
 from geoweir.codec.light import LightReader
@@ -149,6 +150,7 @@ class Service:
             filled=self._weir.filled,
             take=self._weir.get_nowait,
             top_up=self._weir.top_up,
+            bound=self._weir.bound,
             account=self._account,
             start=self._ordering.start,
             finish=self._ordering.finish,
@@ -158,6 +160,12 @@ class Service:
             events=self._reporting,
             is_watched=self._observers.is_watched,
             clocks=_CLOCKS,
+        )
+        self._heat = Heat(
+            settings.thermal,
+            work=self._dispatch,
+            slots=self._pool.stats,
+            emit=self._reporting.emit,
         )
         self._intakes = [self._make_intake(stream) for stream in settings.streams]
         self._status = ServiceStatus(
@@ -170,6 +178,8 @@ class Service:
             reporting=self._reporting,
             held=self.held,
             queued=self._weir.qsize,
+            chunk_limit=self._dispatch.chunk_limit,
+            gateway=self._heat.reading,
             watchers=self._observers.__len__,
             notice=notice,
         )
@@ -251,7 +261,9 @@ class Service:
                 tasks.create_task(self._report_health(url), name="health"),
                 tasks.create_task(self._announce(on_ready, url), name="announce"),
             ]
+            heat = tasks.create_task(self._heat.run(), name="heat")
             await stop.wait()
+            heat.cancel()  # the end has no time for pauses
             await self._drain(feeders)
             self._tap.close("the service is ending")
             for task in keepers:

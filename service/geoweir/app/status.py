@@ -15,7 +15,7 @@ from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.snapshot import SlotReading, Snapshot, reasons_of
+from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot, reasons_of
 from geoweir.web.status import Condition, ConnectionView, Overview, RecentView, StreamState
 from geoweir.web.status import State as StateView
 
@@ -42,6 +42,8 @@ class ServiceStatus:
         reporting: Reporting,
         held: Callable[[], dict[str, int]],
         queued: Callable[[], int],
+        chunk_limit: Callable[[], int],
+        gateway: Callable[[], GatewayReading],
         watchers: Callable[[], int],
         notice: str,
     ) -> None:
@@ -54,6 +56,8 @@ class ServiceStatus:
         self._reporting = reporting
         self._held = held
         self._queued = queued
+        self._chunk_limit = chunk_limit
+        self._gateway = gateway
         self._watchers = watchers
         self._notice = notice
         self._started = time.time()
@@ -199,7 +203,7 @@ class ServiceStatus:
             queue_messages=self._queued(),
             queue_limit=self._settings.queue_limit,
             receive_window=self._settings.mqtt.receive_window,
-            chunk_limit=self._settings.pool.chunk,
+            chunk_limit=self._chunk_limit(),
             slots=[
                 SlotReading(
                     state=str(slot.state),
@@ -209,6 +213,7 @@ class ServiceStatus:
                 for slot in self._pool.stats()
             ],
             worker_memory_limit=self._settings.pool.memory,
+            gateway=self._gateway(),
         )
 
 

@@ -86,7 +86,7 @@ class Decision:
 
 
 class Governor:
-    """Decides at every reading.
+    """Decides at every reading of a sensor that is there, or should be.
 
     Args:
         limit: degrees Celsius that are not to be passed.
@@ -116,7 +116,7 @@ class Governor:
         health = self._thermometer.health(now)
         if health == "good":
             self._see(now, reading)
-        elif health != "none":
+        else:
             self._feel(now, health)
         return Decision(duty=_STEP**self._step, why=self._why, health=health)
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 __all__ = ["Health", "Thermometer"]
 
-Health = Literal["none", "good", "lost", "stuck"]
+Health = Literal["good", "lost", "stuck"]
 
 _OVER_S: Final = 60.0  # of readings that the line goes through
 _FEWEST: Final = 5  # readings of a line
@@ -38,11 +38,13 @@ class Thermometer:
     def __init__(self) -> None:
         self._points: deque[tuple[float, float]] = deque()
         self._raw: deque[float] = deque(maxlen=3)
-        self._seen_at = -inf  # the last reading
+        self._seen_at: float | None = None  # the last reading; before it, the first look
         self._still = _Stillness()
 
     def note(self, now: float, celsius: float | None, busy: float) -> None:
         """Takes a reading, None where there is none, and the share of the workers' time in use."""
+        if self._seen_at is None:
+            self._seen_at = now
         if celsius is None:
             return
         self._still.note(now, celsius, busy)
@@ -59,23 +61,23 @@ class Thermometer:
         self._points.clear()
 
     def health(self, now: float) -> Health:
-        """Whether the readings can be believed; none before the first."""
-        if self._seen_at == -inf:
-            return "none"
-        if now - self._seen_at > _LOST_S:
+        """Whether the readings can be believed."""
+        if self._seen_at is not None and now - self._seen_at > _LOST_S:
             return "lost"
         return "stuck" if self._still.is_stuck(now) else "good"
 
     def believed_at(self, now: float) -> float:
-        """When it last gave a reading that can be believed."""
-        return self._still.since if self._still.is_stuck(now) else self._seen_at
+        """When it last gave a reading that can be believed, or was first looked at."""
+        if self._still.is_stuck(now):
+            return self._still.since
+        return now if self._seen_at is None else self._seen_at
 
     def lately(self) -> float | None:
         """Degrees Celsius now, without a look ahead."""
-        newest = self._points[-1][0] if self._points else 0.0
-        return median(
-            [celsius for at, celsius in self._points if at >= newest - _LATELY_S] or [0.0]
-        ) if self._points else None
+        if not self._points:
+            return None
+        newest = self._points[-1][0]
+        return median(celsius for at, celsius in self._points if at >= newest - _LATELY_S)
 
     def line(self) -> tuple[float, float, float] | None:
         """Degrees at the last reading, degrees per second, and the seconds that they rest on."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from geoweir.core.spec import StreamSpec
 from geoweir.settings.units import duration_text, size_text
-from geoweir.settings.values import MqttSettings, Settings
+from geoweir.settings.values import MqttSettings, Settings, ThermalSettings
+from geoweir.telemetry.gateway.sensor import bounds_of, describe, find_sensor
 
 __all__ = ["plan"]
 
@@ -14,6 +17,7 @@ def plan(settings: Settings) -> list[str]:
     return [
         f"broker    {_broker(settings.mqtt)}",
         *_bounds(settings),
+        f"heat      {_heat(settings.thermal)}",
         "sandbox   not in this version",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
@@ -34,6 +38,12 @@ def _bounds(settings: Settings) -> list[str]:
         f"queue     {settings.queue_limit} messages, then reading stops",
         f"window    {window} unacknowledged per stream",
     ]
+
+
+def _heat(thermal: ThermalSettings) -> str:
+    sensor = find_sensor(Path(thermal.root), thermal.sensor)
+    bounds = bounds_of(sensor, thermal.limit, thermal.resume)
+    return describe(sensor, bounds, thermal.sensor)
 
 
 def _broker(mqtt: MqttSettings) -> str:

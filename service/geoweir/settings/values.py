@@ -10,7 +10,14 @@ from typing import Literal
 
 from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
 
-__all__ = ["HttpSettings", "LogSettings", "MqttSettings", "Settings", "TlsSettings"]
+__all__ = [
+    "HttpSettings",
+    "LogSettings",
+    "MqttSettings",
+    "Settings",
+    "ThermalSettings",
+    "TlsSettings",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,16 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalSettings:
+    """When work is slowed, in degrees Celsius; None: from what the sensor's zone says."""
+
+    limit: float | None = None
+    resume: float | None = None
+    sensor: str = "auto"
+    root: str = "/"  # where sys is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration, checked."""
 
@@ -68,6 +85,7 @@ class Settings:
     queue_limit: int = 500  # messages
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests
+    thermal: ThermalSettings = ThermalSettings()
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     log: LogSettings = LogSettings()
