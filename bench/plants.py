@@ -10,7 +10,18 @@ from typing import Final
 
 from geoweir.core.heat import Governor, Reading
 
-__all__ = ["Demand", "Hour", "Plant", "Sensor", "always", "best_constant", "run"]
+__all__ = [
+    "PLANTS",
+    "Demand",
+    "Hour",
+    "Plant",
+    "Sensor",
+    "always",
+    "best_constant",
+    "lost",
+    "run",
+    "stuck",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +107,29 @@ def best_constant(plant: Plant, limit: float, *, demand: Demand = _FULL) -> Hour
         hour = run(plant, limit, demand=demand, duty=middle)
         low, high = (middle, high) if hour.hottest <= limit else (low, middle)
     return run(plant, limit, demand=demand, duty=low)
+
+
+#: A bare board, one with a heat sink, and one in a case with a whole-degree sensor.
+PLANTS: Final = (
+    Plant("board", 35.0, ((90.0, 55.0),)),
+    Plant("sink", 40.0, ((8.0, 12.0), (300.0, 50.0))),
+    Plant("case", 45.0, ((10.0, 8.0), (60.0, 10.0), (900.0, 30.0)), noise=0.5, grain=1.0),
+)
+
+
+def lost(begin: float, end: float) -> Sensor:
+    """A sensor that gives nothing between two moments."""
+    return lambda now, celsius: None if begin <= now < end else celsius
+
+
+def stuck(begin: float, end: float) -> Sensor:
+    """A sensor that repeats itself between two moments."""
+    last: list[float] = []
+
+    def read(now: float, celsius: float) -> float:
+        if not begin <= now < end:
+            return celsius
+        last.append(celsius)
+        return last[0]
+
+    return read

@@ -11,9 +11,7 @@ from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot
 
 
-WARM = GatewayReading(
-    celsius=61.0, limit=75.0, frequency_hz=1e9, speed=0.9, is_undervolted=False
-)
+WARM = GatewayReading(celsius=61.0, limit=75.0, frequency_hz=1e9, speed=0.9, is_undervolted=False)
 
 
 def page(
