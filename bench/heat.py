@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from geoweir.core.heat import Governor
-from plants import PLANTS, best_constant, lost, run, stuck
+from plants import PLANTS, best_constant, good, lost, run, stuck
 from table import markdown
 
 _LIMIT = 75.0
@@ -16,11 +16,10 @@ def main() -> int:
     rows, missed = [], False
     for plant in PLANTS:
         best = best_constant(plant, _LIMIT)
-        sensors = {"good": None, "lost 5 min": lost(1200, 1500), "stuck 5 min": stuck(1200, 1500)}
+        sensors = {"good": good, "lost 5 min": lost(1200, 1500), "stuck 5 min": stuck(1200, 1500)}
         for name, sensor in sensors.items():
             governor = Governor(_LIMIT, _LIMIT - 5)
-            more = {} if sensor is None else {"sensor": sensor}
-            hour = run(plant, _LIMIT, governor=governor, **more)
+            hour = run(plant, _LIMIT, governor=governor, sensor=sensor)
             share = hour.work / best.work
             missed |= hour.changes > 30 or hour.above_s > 60 or share < 0.9
             cells = [plant.name, name, f"{hour.changes}", f"{hour.above_s:.0f}"]

@@ -18,6 +18,7 @@ __all__ = [
     "Sensor",
     "always",
     "best_constant",
+    "good",
     "lost",
     "run",
     "stuck",
@@ -115,6 +116,11 @@ PLANTS: Final = (
     Plant("sink", 40.0, ((8.0, 12.0), (300.0, 50.0))),
     Plant("case", 45.0, ((10.0, 8.0), (60.0, 10.0), (900.0, 30.0)), noise=0.5, grain=1.0),
 )
+
+
+def good(_: float, celsius: float) -> float:
+    """A sensor that shows what is."""
+    return celsius
 
 
 def lost(begin: float, end: float) -> Sensor:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from geoweir.core.heat import FULL, Governor, Reading
-from plants import PLANTS, Plant, Sensor, always, best_constant, lost, run, stuck
+from plants import PLANTS, Plant, Sensor, always, best_constant, good, lost, run, stuck
 
 LIMIT = 75.0
 SENSORS: dict[str, Sensor] = {
-    "good": lambda _, celsius: celsius,
+    "good": good,
     "lost": lost(1200, 1500),
     "lost-early": lost(150, 450),
 }
@@ -33,9 +33,9 @@ def test_nothing_changes_where_the_demand_fits(plant: Plant) -> None:
 def test_a_sign_of_throttling_counts_near_the_limit_only() -> None:
     for celsius, falls in ((50.0, False), (72.0, True)):
         governor = Governor(LIMIT, LIMIT - 5)
-        for second in range(30):
-            decided = governor.decide(second, Reading(celsius=celsius, throttled=True))
-        assert (decided.duty < FULL) == falls
+        seen = Reading(celsius=celsius, throttled=True)
+        duties = [governor.decide(second, seen).duty for second in range(30)]
+        assert (duties[-1] < FULL) == falls
 
 
 def test_a_sensor_that_never_speaks_is_lost_and_half_the_work_is_done() -> None:

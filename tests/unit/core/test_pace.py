@@ -101,8 +101,8 @@ def test_the_chunk_follows_the_time_that_features_take() -> None:
     paced = pace()
     paced.turn(0.0, 0.5)
     for _ in range(30):
-        limit = paced.observe("s", 100, 0.4)
-    assert limit == 62
+        paced.observe("s", 100, 0.4)
+    assert paced.limit("s") == 62
     for _ in range(30):
-        limit = paced.observe("s", 62, 0.1)
-    assert limit == 128
+        paced.observe("s", 62, 0.1)
+    assert paced.limit("s") == 128

@@ -10,7 +10,6 @@ from geoweir.telemetry.exposition import render
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot
 
-
 WARM = GatewayReading(celsius=61.0, limit=75.0, frequency_hz=1e9, speed=0.9, is_undervolted=False)
 
 
