@@ -15,6 +15,7 @@ __all__ = ["entries", "number", "text"]
 
 _MOST_BYTES: Final = 4096
 _MOST_ENTRIES: Final = 256
+_LONGEST_NUMBER: Final = 20  # characters: what is longer is no reading, and no float either
 
 
 def text(path: Path) -> str | None:
@@ -31,7 +32,7 @@ def number(path: Path, base: int = 10) -> int | None:
     """The whole number that the file holds."""
     found = text(path)
     try:
-        return None if found is None else int(found, base)
+        return None if found is None or len(found) > _LONGEST_NUMBER else int(found, base)
     except ValueError:
         return None
 
