@@ -154,6 +154,8 @@ class Governor:
         is_near = lately is not None and lately >= self._resume
         if line is not None:
             celsius, slope, span_s = line
+            if slope > _STEEP and lately is not None:
+                celsius = min(celsius, lately)  # a line ends above a rise that levels off
             rise = slope * (_AHEAD_S if slope > _STEEP else min(_AHEAD_S, span_s / 2))
             if celsius + min(rise, _AHEAD_C) > self._limit:
                 return max(0.0, celsius + rise - self._limit) + _SIGN_C
