@@ -35,6 +35,8 @@ _AHEAD_S: Final = 30.0
 _AHEAD_C: Final = 3.0
 #: Degrees per second that no noise makes.
 _STEEP: Final = 0.3
+#: Degrees per second from which on the readings of the moment bound the line.
+_LEVELLING: Final = 0.02
 #: What one step is taken to change, in degrees.
 _STEP_C: Final = 2.5
 _MOST_DOWN: Final = 10
@@ -154,7 +156,7 @@ class Governor:
         is_near = lately is not None and lately >= self._resume
         if line is not None:
             celsius, slope, span_s = line
-            if slope > _STEEP and lately is not None:
+            if slope > _LEVELLING and lately is not None:
                 celsius = min(celsius, lately)  # a line ends above a rise that levels off
             rise = slope * (_AHEAD_S if slope > _STEEP else min(_AHEAD_S, span_s / 2))
             if celsius + min(rise, _AHEAD_C) > self._limit:
