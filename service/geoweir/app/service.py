@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from geoweir.app.heat import Heat
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
 from geoweir.codec.key import input_digest
@@ -179,6 +180,7 @@ class Service:
             filled=self._weir.filled,
             take=self._weir.get_nowait,
             top_up=self._weir.top_up,
+            bound=self._weir.bound,
             account=self._account,
             start=self._ordering.start,
             finish=self._ordering.finish,
@@ -195,6 +197,12 @@ class Service:
             for stream in settings.streams
             for inlet in (self._inlets[stream.name], lanes[stream.name])
         ]
+        self._heat = Heat(
+            settings.thermal,
+            work=self._dispatch,
+            slots=self._pool.stats,
+            emit=self._reporting.emit,
+        )
         self._status = ServiceStatus(
             settings=settings,
             version=self._version,
@@ -205,6 +213,8 @@ class Service:
             reporting=self._reporting,
             held=self.held,
             queued=self._weir.qsize,
+            chunk_limit=self._dispatch.chunk_limit,
+            gateway=self._heat.reading,
             watchers=self._observers.__len__,
             store=self._store,
             retries=self._retries,
@@ -292,7 +302,9 @@ class Service:
                 tasks.create_task(self._report_health(url), name="health"),
                 tasks.create_task(self._announce(on_ready, url), name="announce"),
             ]
+            heat = tasks.create_task(self._heat.run(), name="heat")
             await stop.wait()
+            heat.cancel()  # the end has no time for pauses
             await self._drain(feeders)
             self._tap.close("the service is ending")
             for task in keepers:

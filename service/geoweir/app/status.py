@@ -18,7 +18,7 @@ from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.snapshot import SlotReading, Snapshot, reasons_of
+from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot, reasons_of
 from geoweir.web.status import (
     Condition,
     ConnectionView,
@@ -52,6 +52,8 @@ class ServiceStatus:
         reporting: Reporting,
         held: Callable[[], dict[str, int]],
         queued: Callable[[], int],
+        chunk_limit: Callable[[], int],
+        gateway: Callable[[], GatewayReading],
         watchers: Callable[[], int],
         store: SqliteStore,
         retries: Retries,
@@ -66,6 +68,8 @@ class ServiceStatus:
         self._reporting = reporting
         self._held = held
         self._queued = queued
+        self._chunk_limit = chunk_limit
+        self._gateway = gateway
         self._watchers = watchers
         self._store = store
         self._retries = retries
@@ -229,7 +233,7 @@ class ServiceStatus:
             queue_messages=self._queued(),
             queue_limit=self._settings.queue_limit,
             receive_window=self._settings.mqtt.receive_window,
-            chunk_limit=self._settings.pool.chunk,
+            chunk_limit=self._chunk_limit(),
             slots=[
                 SlotReading(
                     state=str(slot.state),
@@ -242,6 +246,7 @@ class ServiceStatus:
             kept_messages=self._store.totals.inputs,
             kept_bytes=self._store.totals.bytes,
             retrying=len(self._retries),
+            gateway=self._gateway(),
         )
 
 

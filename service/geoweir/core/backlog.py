@@ -31,12 +31,16 @@ class Backlog:
     def __init__(self, priorities: Mapping[str, Priority], *, chunk: int, chunk_bytes: int) -> None:
         self._rank = {stream: _RANK[priority] for stream, priority in priorities.items()}
         self._waiting: dict[str, deque[Parcel]] = {stream: deque() for stream in priorities}
-        self._chunk = chunk
+        self._chunk = dict.fromkeys(priorities, chunk)
         self._chunk_bytes = chunk_bytes
         self._messages = 0
 
     def __len__(self) -> int:
         return self._messages
+
+    def bound(self, stream: str, features: int) -> None:
+        """Sets how many features a chunk of the stream has at most."""
+        self._chunk[stream] = features
 
     def rank(self, stream: str) -> int:
         """0 for high, 1 for normal, 2 for low."""
@@ -69,8 +73,9 @@ class Backlog:
 
     def _fill(self, chunk: Parcel, waiting: deque[Parcel]) -> None:
         features, size = _features(chunk), chunk.payload_bytes
+        most = self._chunk[chunk.ledger.stream]
         while waiting and waiting[0].ledger is chunk.ledger:
-            count = _fitting(waiting[0], self._chunk - features, self._chunk_bytes - size)
+            count = _fitting(waiting[0], most - features, self._chunk_bytes - size)
             if not count:
                 return
             part = self._cut_at(waiting, count)
@@ -88,7 +93,8 @@ class Backlog:
         return min((self._rank[stream], arrived, stream) for arrived, stream in heads)[2]
 
     def _cut(self, waiting: deque[Parcel]) -> Parcel:
-        count = max(1, _fitting(waiting[0], self._chunk, self._chunk_bytes))
+        most = self._chunk[waiting[0].ledger.stream]
+        count = max(1, _fitting(waiting[0], most, self._chunk_bytes))
         return self._cut_at(waiting, count)
 
     @staticmethod

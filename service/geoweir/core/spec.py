@@ -138,6 +138,7 @@ class PoolSpec:
     chunk: int = 128  # features at most
     chunk_bytes: int = 65_536
     linger_s: float = 0.002
+    smallest_chunk: int = 32  # features that a chunk is not made smaller than for heat
     timeout_s: float = 4.0
     memory: int = 150_000_000  # private bytes per worker
     on_failure: Literal["isolate", "drop"] = "isolate"

@@ -21,7 +21,7 @@ from geoweir.settings.files import FileProblem, read_secret
 from geoweir.settings.machine import auto_workers
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
-from geoweir.settings.models.service import Pool, State
+from geoweir.settings.models.service import Pool, State, Thermal
 from geoweir.settings.models.steps import Step
 from geoweir.settings.models.streams import Stream
 from geoweir.settings.values import (
@@ -30,6 +30,7 @@ from geoweir.settings.values import (
     MqttSettings,
     Settings,
     StateSettings,
+    ThermalSettings,
     TlsSettings,
 )
 
@@ -59,9 +60,10 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
             if layer.path is not None
         ),
         queue_limit=config.queue.limit,
-        pool=_pool(config.pool),
+        pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
         state=_state(config.state, folder),
+        thermal=_thermal(config.thermal, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
         log=LogSettings(level=config.log.level, format=config.log.format),
@@ -105,10 +107,20 @@ def _secret(folder: Path, name: str | None) -> str | None:
     return None if isinstance(found, FileProblem) else found
 
 
-def _pool(pool: Pool) -> PoolSpec:
+def _thermal(thermal: Thermal, folder: Path) -> ThermalSettings:
+    return ThermalSettings(
+        limit=None if isinstance(thermal.limit, str) else float(thermal.limit),
+        resume=thermal.resume,
+        sensor=thermal.sensor,
+        root=str(folder / thermal.root),
+    )
+
+
+def _pool(pool: Pool, thermal: Thermal) -> PoolSpec:
     return PoolSpec(
         workers=auto_workers() if pool.workers is None else pool.workers,
         chunk=pool.chunk,
+        smallest_chunk=thermal.smallest_chunk,
         linger_s=pool.linger,
         timeout_s=pool.timeout,
         memory=pool.memory,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from geoweir.core.spec import StreamSpec
 from geoweir.settings.units import duration_text, size_text
-from geoweir.settings.values import MqttSettings, Settings, StateSettings
+from geoweir.settings.values import MqttSettings, Settings, StateSettings, ThermalSettings
+from geoweir.telemetry.gateway.sensor import bounds_of, describe, find_sensor
 
 __all__ = ["plan"]
 
@@ -14,6 +17,7 @@ def plan(settings: Settings) -> list[str]:
     return [
         f"broker    {_broker(settings.mqtt)}",
         *_bounds(settings),
+        f"heat      {_heat(settings.thermal)}",
         "sandbox   not in this version",
         f"keeps     {_state(settings.state)}",
         f"http      {_authority(settings.http.host, settings.http.port)}",
@@ -51,6 +55,12 @@ def _state(state: StateSettings) -> str:
     bounds = f"{state.messages} messages, {size_text(state.size)}, {duration_text(state.age_s)}"
     where = "in memory only" if state.path is None else f"in {state.path}"
     return f"{' and '.join(kinds)} inputs, at most {bounds}, {where}"
+
+
+def _heat(thermal: ThermalSettings) -> str:
+    sensor = find_sensor(Path(thermal.root), thermal.sensor)
+    bounds = bounds_of(sensor, thermal.limit, thermal.resume)
+    return describe(sensor, bounds, thermal.sensor)
 
 
 def _broker(mqtt: MqttSettings) -> str:

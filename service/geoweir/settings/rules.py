@@ -40,6 +40,8 @@ MOST_CRS: Final = 64  # PROJ takes 150 ms for a name that it doesn't know
 _RESERVED: Final = "out"
 _MOST_NAMED: Final = 20
 _SESSION_S: Final = 60.0
+_COLDEST: Final = 20.0  # degrees Celsius that may be a limit
+_HOTTEST: Final = 125.0
 #: JSON of empty arrays takes 35 times its size once parsed.
 _PAYLOAD_SHARE: Final = 35
 
@@ -216,7 +218,8 @@ def _state(document: Document, folder: Path) -> Iterator[Fault]:
 
 def check_values(document: Document, config: Config) -> list[Fault]:
     """Faults of values that are each right and don't fit each other or the machine."""
-    return [*_boxes(document, config), *_memory(document, config), *_times(document, config)]
+    checks = (_boxes, _memory, _heat, _times)
+    return [fault for check in checks for fault in check(document, config)]
 
 
 def _boxes(document: Document, config: Config) -> Iterator[Fault]:
@@ -253,6 +256,18 @@ def _memory(document: Document, config: Config) -> Iterator[Fault]:
             )
             remedy = "Raise pool.memory, or lower the limit."
             yield document.fault(path, "too-little-memory", message, remedy, "warning")
+
+
+def _heat(document: Document, config: Config) -> Iterator[Fault]:
+    limit, resume = config.thermal.limit, config.thermal.resume
+    if not isinstance(limit, str) and not _COLDEST <= limit <= _HOTTEST:
+        message = f"no processor is slowed at {limit:g} degrees Celsius."
+        remedy = f"Write auto, or {_COLDEST:g} to {_HOTTEST:g}."
+        yield document.fault(("thermal", "limit"), "out-of-range", message, remedy)
+    elif not isinstance(limit, str) and resume is not None and resume >= limit:
+        message = f"it is not below thermal.limit ({limit:g})."
+        remedy = "Write null, or some degrees less than the limit."
+        yield document.fault(("thermal", "resume"), "bad-value", message, remedy)
 
 
 def _times(document: Document, config: Config) -> Iterator[Fault]:

@@ -67,7 +67,6 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     ),
 )
 _WITHOUT_EFFECT: Final = (
-    ("thermal",),
     ("watchdog",),
     ("map",),
     ("pool", "sandbox"),

@@ -16,6 +16,7 @@ __all__ = [
     "MqttSettings",
     "Settings",
     "StateSettings",
+    "ThermalSettings",
     "TlsSettings",
 ]
 
@@ -78,6 +79,16 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalSettings:
+    """When work is slowed, in degrees Celsius; None: from what the sensor's zone says."""
+
+    limit: float | None = None
+    resume: float | None = None
+    sensor: str = "auto"
+    root: str = "/"  # where sys is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration, checked."""
 
@@ -88,6 +99,7 @@ class Settings:
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests
     state: StateSettings = StateSettings()
+    thermal: ThermalSettings = ThermalSettings()
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     log: LogSettings = LogSettings()

@@ -8,6 +8,7 @@ whole (``drop``). Whatever happens to a chunk, exactly one verdict per chunk goe
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -19,6 +20,7 @@ from geoweir.core.clocks import Clocks
 from geoweir.core.deadline import Deadlines, IsolationBudget
 from geoweir.core.linger import Linger
 from geoweir.core.outcome import Outcome, outcome_of
+from geoweir.core.pace import Pace
 from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
@@ -72,6 +74,7 @@ class Dispatch:
     Args:
         filled: waits until the weir holds something.
         take: the weir's next chunk; ``top_up`` adds to it what came since.
+        bound: sets how many features a chunk of a stream has at most.
         start: ordering's ``start``: the number of a stream's next chunk.
         finish: ordering's ``finish``.
         room: waits while too much is on its way to the broker.
@@ -90,6 +93,7 @@ class Dispatch:
         filled: Callable[[], Awaitable[None]],
         take: Callable[[], Parcel],
         top_up: Callable[[Parcel], None],
+        bound: Callable[[str, int], None],
         account: Account,
         start: Callable[[str], int],
         finish: Callable[[str, int, Verdict], None],
@@ -110,6 +114,7 @@ class Dispatch:
         self._filled = filled
         self._take = take
         self._top_up = top_up
+        self._bound = bound
         self._account = account
         self._start = start
         self._finish = finish
@@ -123,6 +128,13 @@ class Dispatch:
         self._deadlines = Deadlines(spec.timeout_s)
         self._linger = Linger(chunk=spec.chunk, linger_s=spec.linger_s)
         self._budget = IsolationBudget(spec.workers)
+        self._pace = Pace(
+            workers=spec.workers,
+            chunk=spec.chunk,
+            smallest_chunk=spec.smallest_chunk,
+            timeout_s=spec.timeout_s,
+        )
+        self._stirred = asyncio.Event()  # a chunk is finished, or the duty changed
         self._one_at_a_time = asyncio.Lock()
         self._working: set[Parcel] = set()
         self._lingering: list[Parcel] = []
@@ -132,6 +144,22 @@ class Dispatch:
         """What dispatch answers for."""
         yield from self._lingering
         yield from self._working
+
+    @property
+    def duty(self) -> float:
+        """The share of the workers' time that may be used."""
+        return self._pace.duty
+
+    def chunk_limit(self) -> int:
+        """Features that a chunk may have: of the stream whose chunks are the smallest."""
+        return min(map(self._pace.limit, self._streams))
+
+    def throttle(self, duty: float) -> None:
+        """Keeps to a share of the workers' time from now on, above 0 and up to 1."""
+        self._pace.turn(self._clocks.monotonic(), duty)
+        for stream in self._streams:
+            self._bound(stream, self._pace.limit(stream))
+        self._stirred.set()
 
     def waiting(self) -> list[Parcel]:
         """What was taken from the weir and not yet given to a worker."""
@@ -151,6 +179,7 @@ class Dispatch:
             await self._room()
             # In this order: a slot that is held for what may come would be missed by an isolation.
             await self._filled()
+            await self._turn()
             slot = await self._pool.idle()
             try:
                 chunk = await self._next_chunk()
@@ -158,6 +187,16 @@ class Dispatch:
                 slot.release()
                 raise
             self._begin(slot, chunk)
+
+    async def _turn(self) -> None:
+        """Waits while the workers have had their share."""
+        while wait_s := self._pace.wait_s(self._clocks.monotonic(), len(self._working)):
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(wait_s if math.isfinite(wait_s) else None):
+                    await self._stirred.wait()
+            except TimeoutError:
+                pass  # that was the pause
 
     async def _next_chunk(self) -> Parcel:
         chunk = self._take()
@@ -186,7 +225,10 @@ class Dispatch:
         stream = chunk.ledger.stream
         deadline_s = self._deadlines.first_pass(stream)
         ran = await slot.run(self._request(chunk, range(len(chunk))), deadline_s=deadline_s)
+        self._pace.spent(self._clocks.monotonic(), ran.run_s)
         if ran.done is not None:
+            features = max(len(chunk), ran.done.features)
+            self._bound(stream, self._pace.observe(stream, features, ran.run_s))
             self._deadlines.observe(stream, ran.run_s)
             self._events.chunk_done(stream, ran.done.features, ran.run_s, ran.done.step_seconds)
             chunk.sightings = ran.done.sightings
@@ -194,6 +236,7 @@ class Dispatch:
         else:
             verdict = await self._after_failure(chunk, ran, deadline_s)
         self._working.discard(chunk)
+        self._stirred.set()
         self._finish(stream, number, verdict)
 
     async def _after_failure(self, chunk: Parcel, ran: Ran, deadline_s: float) -> Verdict:
@@ -253,7 +296,9 @@ class Dispatch:
             self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:
-            self._budget.spent(self._clocks.monotonic(), spent_s)
+            now = self._clocks.monotonic()
+            self._budget.spent(now, spent_s)
+            self._pace.spent(now, spent_s)
 
     async def _run_each(self, chunk: Parcel, indices: list[int], stall_s: float) -> RanEach:
         slot = await self._pool.idle(careful=True)

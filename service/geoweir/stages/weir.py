@@ -53,6 +53,10 @@ class Weir(asyncio.Queue[Parcel]):
             # As a get does: nobody else would tell those who wait for room.
             self._wakeup_next(self._putters)  # type: ignore[attr-defined]
 
+    def bound(self, stream: str, features: int) -> None:
+        """Sets how many features a chunk of the stream has at most."""
+        self._backlog.bound(stream, features)
+
     def parcels(self) -> Iterator[Parcel]:
         """What the weir answers for."""
         return self._backlog.parcels()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import nan
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -17,7 +18,7 @@ from prometheus_client.registry import Collector
 from geoweir.core.outcome import REASON_CODES
 from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.snapshot import Snapshot
+from geoweir.telemetry.snapshot import GatewayReading, Snapshot
 
 __all__ = ["CONTENT_TYPE", "render"]
 
@@ -53,6 +54,7 @@ class _Scrape(Collector):
         yield from _pool(self._metrics, self._snapshot)
         yield from _store(self._metrics, self._snapshot)
         yield from _service(self._metrics)
+        yield from _gateway(self._snapshot.gateway)
 
 
 def _account(snapshot: Snapshot) -> Iterator[Metric]:
@@ -275,6 +277,42 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]
     )
+
+
+def _gateway(gateway: GatewayReading) -> Iterator[Metric]:
+    yield _known(
+        "geoweir_temperature_celsius",
+        "The chosen sensor; NaN without one that can be believed.",
+        gateway.celsius,
+    )
+    yield _known(
+        "geoweir_temperature_limit_celsius", "Where work is slowed; NaN for never.", gateway.limit
+    )
+    yield _value("geoweir_duty_ratio", "Share of the workers' time that may be used.", gateway.duty)
+    yield _known(
+        "geoweir_cpu_frequency_hertz",
+        "What the fastest cores were asked to run at; firmware may have them run slower.",
+        gateway.frequency_hz,
+    )
+    yield _known(
+        "geoweir_cpu_speed_ratio", "Own speed at a fixed piece of work, by the best.", gateway.speed
+    )
+    yield _known(
+        "geoweir_undervoltage",
+        "1 while the supply is too weak; NaN where nobody watches it.",
+        gateway.is_undervolted,
+    )
+    yield _gauge(
+        "geoweir_pressure_ratio",
+        "Share of the last ten seconds in which something waited for the resource (PSI, some).",
+        ("resource",),
+        (((resource,), share) for resource, share in gateway.pressure.items()),
+    )
+
+
+def _known(name: str, text: str, value: float | None) -> Metric:
+    """A gauge that is always there; NaN while nobody knows."""
+    return _value(name, text, nan if value is None else value)
 
 
 def _counter(name: str, text: str, labels: tuple[str, ...], rows: _Rows) -> Metric:

@@ -41,6 +41,11 @@ _LARGEST: Final = frozenset(
         "geoweir_receive_window",
         "geoweir_chunk_limit",
         "geoweir_worker_memory_limit_bytes",
+        "geoweir_temperature_celsius",
+        "geoweir_temperature_limit_celsius",
+        "geoweir_cpu_frequency_hertz",
+        "geoweir_undervoltage",
+        "geoweir_pressure_ratio",
         "geoweir_layer_info",
         "geoweir_build_info",
     }
@@ -164,7 +169,7 @@ def _add(into: Family, name: str, family: Family, process: str) -> None:
 def _combining(name: str, kind: str) -> Callable[[float, float], float] | None:
     """How two values of one series become one; None where each process keeps its own."""
     if name in _LARGEST:
-        return max
+        return _largest
     if name in _SMALLEST:
         return min
     if name in _SUMMED or (kind in {"counter", "histogram"} and _is_summed(name)):
@@ -179,6 +184,11 @@ def _is_summed(name: str) -> bool:
 
 def _number(value: float) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _largest(one: float, other: float) -> float:
+    """The larger one; a process that doesn't know (NaN) has no say."""
+    return other if one != one else max(one, other)  # noqa: PLR0124 - NaN is what isn't itself
 
 
 def _sum(one: float, other: float) -> float:

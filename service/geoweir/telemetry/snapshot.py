@@ -9,7 +9,7 @@ from typing import Final
 from geoweir.core.account import StreamTotals
 from geoweir.core.outcome import REASONS, Outcome
 
-__all__ = ["WORKER_STATES", "SlotReading", "Snapshot", "reasons_of"]
+__all__ = ["WORKER_STATES", "GatewayReading", "SlotReading", "Snapshot", "reasons_of"]
 
 #: Every state that ``geoweir_workers`` can name; others are counted as ``other``.
 WORKER_STATES: Final = ("starting", "idle", "busy", "backoff", "other")
@@ -22,6 +22,19 @@ class SlotReading:
     state: str
     busy_s: float  # time spent on chunks since the start, over all workers of the slot
     private_bytes: int  # of the worker that has the slot now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayReading:
+    """The machine itself; None where nobody says."""
+
+    celsius: float | None = None
+    limit: float | None = None  # degrees Celsius
+    frequency_hz: float | None = None
+    duty: float = 1.0  # share of the workers' time that may be used
+    speed: float | None = None  # by the best seen
+    is_undervolted: bool | None = None
+    pressure: Mapping[str, float] = field(default_factory=dict)  # shares by resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +54,7 @@ class Snapshot:
     kept_messages: int = 0
     kept_bytes: int = 0
     retrying: int = 0  # retried inputs without an outcome
+    gateway: GatewayReading = GatewayReading()
 
     def workers(self) -> dict[str, int]:
         """Slots by state, every known state named."""

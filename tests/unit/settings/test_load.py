@@ -15,7 +15,14 @@ from geoweir.core.spec import (
     TopicSpec,
 )
 from geoweir.settings.load import load
-from geoweir.settings.values import HttpSettings, LogSettings, MqttSettings, Settings, TlsSettings
+from geoweir.settings.values import (
+    HttpSettings,
+    LogSettings,
+    MqttSettings,
+    Settings,
+    ThermalSettings,
+    TlsSettings,
+)
 from support.configurations import SQUARE, Folder, codes
 
 ROOT = Path(__file__).parents[3]
@@ -223,10 +230,21 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
 
 
 def test_settings_come_with_warnings_and_never_with_errors(folder: Folder) -> None:
-    warned = folder.load("{streams: {a: {subscribe: a}}, thermal: {limit: 80}}")
-    assert codes(warned) == [(1, "thermal", "not-built")]
+    warned = folder.load("{streams: {a: {subscribe: a}}, map: {draw: true}}")
+    assert codes(warned) == [(1, "map", "not-built")]
     assert warned.settings is not None
     assert folder.load("{streams: {a: {subscribe: a, qos: 2}}}").settings is None
+
+
+def test_heat_is_read_from_the_configurations_folder_or_from_the_machine(folder: Folder) -> None:
+    text = "{{streams: {{a: {{subscribe: a}}}}, thermal: {}}}"
+    given = folder.load(text.format("{limit: 80, root: gateway, smallest_chunk: 8}")).settings
+    assert given is not None
+    assert given.thermal == ThermalSettings(limit=80.0, root=f"{folder.path}/gateway")
+    assert given.pool.smallest_chunk == 8
+    left = folder.load(text.format("{}")).settings
+    assert left is not None
+    assert left.thermal == ThermalSettings(limit=None, resume=None, sensor="auto", root="/")
 
 
 def test_a_relative_path_is_meant_from_the_configurations_folder(

@@ -223,7 +223,6 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
 @pytest.mark.parametrize(
     ("text", "path", "code"),
     [
-        ("thermal: {limit: 80}", "thermal", "not-built"),
         ("watchdog: {interval: 1s}", "watchdog", "not-built"),
         ("map: {draw: true}", "map", "not-built"),
         ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
@@ -243,14 +242,30 @@ def test_a_warning_does_not_keep_the_service_from_starting(
     assert loaded.settings is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "code"),
+    [
+        ("thermal: {limit: hot}", "thermal.limit", "bad-value"),
+        ("thermal: {limit: 200}", "thermal.limit", "out-of-range"),
+        ("thermal: {limit: -5}", "thermal.limit", "out-of-range"),
+        ("thermal: {limit: 70, resume: 70}", "thermal.resume", "bad-value"),
+        ("thermal: {smallest_chunk: 0}", "thermal.smallest_chunk", "out-of-range"),
+    ],
+)
+def test_heat_is_checked(folder: Folder, text: str, path: str, code: str) -> None:
+    loaded = folder.load(STREAM + text)
+    assert codes(loaded) == [(2, path, code)]
+    assert loaded.settings is None
+
+
 def test_a_payload_that_a_worker_has_no_memory_for_is_a_warning(folder: Folder) -> None:
     loaded = folder.load("streams: {a: {subscribe: x, limits: {payload: 10MB}}}")
     assert codes(loaded) == [(1, "streams.a.limits.payload", "too-little-memory")]
 
 
 def test_settings_without_effect_are_checked_all_the_same(folder: Folder) -> None:
-    loaded = folder.load(STREAM + "thermal: {limit: hot}")
-    assert codes(loaded) == [(2, "thermal", "not-built"), (2, "thermal.limit", "bad-value")]
+    loaded = folder.load(STREAM + "map: {devices: many}")
+    assert codes(loaded) == [(2, "map", "not-built"), (2, "map.devices", "wrong-type")]
     assert loaded.settings is None
 
 

@@ -10,6 +10,7 @@ def test_the_plan_says_what_would_run(folder: Folder) -> None:
           a: {subscribe: [x/+, y], steps: [validate, {join: {layer: zones}}]}
         pool: {workers: 3, memory: 100MB}
         queue: {limit: 42}
+        thermal: {root: nowhere}
         """).settings
     assert settings is not None
     assert plan(settings) == [
@@ -18,6 +19,7 @@ def test_the_plan_says_what_would_run(folder: Folder) -> None:
         "chunks    at most 128 features or 65536B, 4s each, on failure isolate",
         "queue     42 messages, then reading stops",
         "window    10000 inputs or 32MB unacknowledged per stream",
+        "heat      no sensor of the processor: full work at any temperature",
         "sandbox   not in this version",
         "keeps     rejected and reconciled inputs, at most 10000 messages, 8MB, 7d, in memory only",
         "http      127.0.0.1:9108",

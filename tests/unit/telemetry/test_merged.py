@@ -8,11 +8,18 @@ from geoweir.core.outcome import Outcome
 from geoweir.telemetry import merged
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.snapshot import SlotReading, Snapshot
+from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot
+
+WARM = GatewayReading(celsius=61.0, limit=75.0, frequency_hz=1e9, speed=0.9, is_undervolted=False)
 
 
 def page(
-    received: int = 0, held: int = 0, *, connected: bool = True, unaccounted: int = 0
+    received: int = 0,
+    held: int = 0,
+    *,
+    connected: bool = True,
+    unaccounted: int = 0,
+    gateway: GatewayReading | None = None,
 ) -> bytes:
     """A page as a process renders it: so many published, so many in flight."""
     metrics = Metrics(streams={"s": ["join"]}, layers=["zones"], version="1")
@@ -34,8 +41,16 @@ def page(
         chunk_limit=128,
         slots=[SlotReading(state="idle", busy_s=2.0, private_bytes=7)],
         worker_memory_limit=9,
+        gateway=gateway or WARM,
     )
     return render(metrics, snapshot)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_process_without_a_reading_has_no_say_in_the_temperature(order: int) -> None:
+    pages = [page(), page(gateway=GatewayReading())][::order]
+    both = merged.merge((), {str(n): merged.read(text) for n, text in enumerate(pages)}, 2)
+    assert value(both, "geoweir_temperature_celsius") == 61.0
 
 
 def value(found: merged.Page, name: str, **labels: str) -> float:

@@ -43,7 +43,7 @@ class Config(Section):
     pool: Pool = Pool()
     """The worker processes."""
     thermal: Thermal = Thermal()
-    """Not in this version: less work when the gateway is hot."""
+    """Less work when the gateway is hot."""
     state: State = State()
     """What survives a restart."""
     http: Http = Http()

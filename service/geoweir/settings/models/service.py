@@ -68,18 +68,18 @@ class Pool(Section):
 
 
 class Thermal(Section):
-    """Not in this version: less work when the gateway is hot."""
+    """Less work when the gateway is hot."""
 
     limit: AutoOrNumber = "auto"
-    """Degrees Celsius from which work is slowed."""
+    """Degrees Celsius at which work is slowed; auto: by the zone's lowest passive trip, else 75."""
     resume: Annotated[float, Field(ge=-100, le=200)] | None = None
-    """Degrees Celsius from which it is not; null: limit less 5."""
+    """Degrees Celsius below which it soon gets faster again; null: limit less 5."""
     sensor: Text = "auto"
-    """The thermal zone."""
+    """A thermal zone or its type, or a hwmon chip; auto: the processor's zone."""
     smallest_chunk: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Features in one chunk when hot."""
+    """Features that a chunk is not made smaller than when hot."""
     root: Text = "/"
-    """Where sys is mounted."""
+    """Where sys and proc are."""
 
 
 _KeptSize = Annotated[int, size("64kB", "100GB")]
