@@ -21,6 +21,8 @@ import numpy.typing as npt
 import orjson
 import shapely
 
+from geoweir.spatial.boxes import add_boxes
+from geoweir.spatial.cells import add_cells
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.ragged import Ragged
@@ -61,6 +63,8 @@ def write_layer(target: str | Path | int, crs: str, given: LayerFeatures, source
         file.add("rings", ragged.rings)
         file.add("coordinates", ragged.coordinates)
         file.add("boxes", boxes)
+        add_boxes(file, boxes)
+        add_cells(file, ragged, boxes)
         rows = [
             {"id": given.ids[index], "properties": given.properties[index]}
             for index in order.tolist()
