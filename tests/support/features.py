@@ -10,8 +10,7 @@ import shapely
 from geoweir.codec.features import Features
 from geoweir.core.spec import StreamSpec
 from geoweir.spatial.crs import KnownCrs
-from geoweir.spatial.layer import Layer
-from geoweir.spatial.source import LayerSource
+from geoweir.spatial.layer import Layer, LayerSource
 from geoweir.steps.step import StepContext
 
 if TYPE_CHECKING:

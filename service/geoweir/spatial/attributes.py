@@ -66,7 +66,8 @@ class _Column:
                 texts = self._slices(self.values[at], self.values[at + 1])
                 return [_json(text) for text in texts]
             case _:
-                return self.values[at].tolist()
+                plain: list[Any] = self.values[at].tolist()
+                return plain
 
     def _words(self, codes: npt.NDArray[np.uint16]) -> list[str]:
         at = codes.astype(np.intp)

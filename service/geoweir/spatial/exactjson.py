@@ -29,7 +29,7 @@ def loads(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _leniently(text: bytes) -> Any:  # noqa: ANN401
-    """What orjson refuses only for a number that isn't finite is read; the rest raises as it did."""
+    """As ``loads``, for what orjson refuses: maybe only because a number isn't finite."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -16,11 +16,15 @@ import numpy.typing as npt
 import shapely
 
 from geoweir.core.spec import LayerSpec
-from geoweir.errors import GeoweirError
+from geoweir.errors import ConfigurationError, GeoweirError
+from geoweir.spatial.attributes import Attributes
+from geoweir.spatial.compiling.cache import compiled
 from geoweir.spatial.crs import Geometries
-from geoweir.spatial.source import LayerSource, read_source
+from geoweir.spatial.file.format import LayerFileError
+from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.layerfile import open_layer, ragged_of
 
-__all__ = ["Layer", "Match", "Predicate", "TooComplexError"]
+__all__ = ["Layer", "LayerSource", "Match", "Predicate", "TooComplexError"]
 
 Predicate = Literal["within", "intersects"]
 Match = Literal["first", "all"]
@@ -31,6 +35,16 @@ _POINT: Final = 0
 _SURFACE: Final = 2
 #: Preparation doesn't help lines against lines; 1,200 by 1,200 crossing vertices took 2.3 s.
 _MAX_PAIR: Final = 250_000  # vertices by vertices
+
+
+@dataclass(slots=True)
+class LayerSource:
+    """Features of a layer in the order of the source; see ``Layer`` for the attributes."""
+
+    ids: list[str]
+    properties: list[dict[str, Any]]
+    geometries: Geometries
+    repaired: int
 
 
 class TooComplexError(GeoweirError):
@@ -68,12 +82,35 @@ class Layer:
 
     @classmethod
     def load(cls, spec: LayerSpec) -> Layer:
-        """Reads, prepares and indexes a layer; ConfigurationError when that can't be done.
+        """Compiles a layer if need be and opens it; ConfigurationError when that can't be done."""
+        file = open_layer(compiled(spec))
+        if spec.crs is not None and file.meta["crs"] != spec.crs:
+            raise ConfigurationError(
+                f"layer file {spec.path}: it is in {file.meta['crs']}, not in {spec.crs}. "
+                "Correct the layer's crs, or leave it out."
+            )
+        try:
+            return cls.open(spec.name, file)
+        except LayerFileError as error:
+            raise ConfigurationError(f"layer file {spec.path}: {error}") from error
 
-        PROJ is left alone, so that a process may load layers and then fork: whether the CRS is
-        known shows when KnownCrs is made.
-        """
-        return cls.build(spec.name, spec.crs, read_source(spec.path))
+    @classmethod
+    def open(cls, name: str, file: MappedFile) -> Layer:
+        """The layer in an open file; PROJ is left alone, so that a process may fork afterwards."""
+        order = np.argsort(file.array("source", "<u4"))
+        attributes = Attributes.open(file)
+        columns = {field: attributes.values(field, order) for field in attributes.fields}
+        names = list(columns)
+        rows = [
+            dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)
+        ] or [{} for _ in order]
+        source = LayerSource(
+            attributes.ids(order),
+            rows,
+            ragged_of(file).to_shapely(order),
+            int(file.meta.get("repaired", 0)),
+        )
+        return cls.build(name, file.meta["crs"], source)
 
     @classmethod
     def build(cls, name: str, crs: str, source: LayerSource) -> Layer:

@@ -1,7 +1,7 @@
 """What a layer file holds, and in which sections.
 
     meta          JSON: crs, features, bounds, source, and counts of what was done to the features
-    source        u4 (features,): each feature's number in its source, from 0
+    source        u4 (features,): each feature's number in the source's order, from 0, without gaps
     dimensions    u1, features u8, parts u8, rings u8, coordinates f8 x 2: see ``Ragged``
     boxes         f8 x 4 (features,): see ``Ragged.boxes``
     fields        JSON, columns u1: ids and properties, see ``columns``
@@ -22,11 +22,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from geoweir.errors import ConfigurationError
 from geoweir.spatial.compiling.build import LayerBuilder
+from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.ragged import Ragged
 
-__all__ = ["LayerFeatures", "ragged_of", "write_layer"]
+__all__ = ["LayerFeatures", "open_layer", "ragged_of", "write_layer"]
 
 _MEMORY: Final = 1_000_000_000
 
@@ -45,8 +47,41 @@ def write_layer(target: str | Path | int, crs: str, given: LayerFeatures, source
     """Writes features that are clean and in memory to a path or an open descriptor; the version."""
     with closing(LayerBuilder(Path(tempfile.gettempdir()), _MEMORY)) as builder:
         ragged = Ragged.from_shapely(given.geometries)
-        builder.add(given.ids, given.properties, ragged, list(range(len(given.ids))))
+        builder.add(given.ids, given.properties, ragged)
         return builder.write(target, {"repaired": given.repaired, "source": source}, crs)
+
+
+def open_layer(path: str | Path) -> MappedFile:
+    """The layer file at a path.
+
+    Raises:
+        ConfigurationError: there is none, or a damaged or foreign one; one line that names it.
+    """
+    try:
+        file = MappedFile.open(path)
+        _check(file)
+    except LayerFileError as error:
+        raise ConfigurationError(f"layer file {path}: {_as_sentences(str(error))}") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise ConfigurationError(
+            f"layer file {path}: it can't be read ({why}). Correct the path or its permissions."
+        ) from error
+    return file
+
+
+def _check(file: MappedFile) -> None:
+    if file.header.kind != "layer":
+        raise LayerFileError(f"it is a compiled {file.header.kind}, not a layer")
+    if not isinstance(file.meta.get("crs"), str):
+        raise LayerFileError("its description is damaged: compile it again")
+
+
+def _as_sentences(text: str) -> str:
+    """What is wrong and what to do, which a colon parts, as one sentence each."""
+    what, _, remedy = text.partition(": ")
+    remedy = remedy or "give a file that geoweir compile has made"
+    return f"{what}. {remedy[0].upper()}{remedy[1:]}."
 
 
 def ragged_of(file: MappedFile) -> Ragged:

@@ -33,7 +33,8 @@ def in_space(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     for at in range(0, len(present), _SLICE):
         some = slice(at, at + _SLICE)
         steps = np.minimum((centres[some] - low) / extent * (1 << _LEVEL), (1 << _LEVEL) - 1)
-        along[some] = hilbert(*steps.astype(np.int64).T, _LEVEL)
+        x, y = steps.astype(np.int64).T
+        along[some] = hilbert(x, y, _LEVEL)
     return np.concatenate([present[np.argsort(along, kind="stable")], absent])
 
 

@@ -24,7 +24,7 @@ class Block:
     """Features with their attributes still as JSON, ``[id, properties]`` each.
 
     Attributes:
-        numbers: u4 (features,): each one's number in the source.
+        numbers: u4 (features,): each one's number in the order in which they came, from 0.
         ragged: the geometries.
         rows: the attributes.
     """
@@ -46,7 +46,7 @@ class Block:
     def packed(self) -> bytes:
         """All of it as bytes, for ``unpacked``."""
         ragged = self.ragged
-        arrays = (
+        arrays: tuple[npt.NDArray[Any], ...] = (
             self.numbers,
             ragged.dimensions,
             ragged.features,

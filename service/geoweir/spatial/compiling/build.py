@@ -82,19 +82,13 @@ class LayerBuilder:
         self._came.close()
         self._out.close()
 
-    def add(self, ids: list[str], rows: list[Row], ragged: Ragged, numbers: list[int]) -> None:
-        """The next features.
-
-        Args:
-            ids: their ids.
-            rows: their properties.
-            ragged: their geometries.
-            numbers: their numbers in the source, from 0.
-        """
+    def add(self, ids: list[str], rows: list[Row], ragged: Ragged) -> None:
+        """The next features: their ids, properties and geometries."""
         for ident, row in zip(ids, rows, strict=True):
             self._columns.learn(ident, row)
         texts = [exactjson.dumps(pair) for pair in zip(ids, rows, strict=True)]
-        block = Block(np.array(numbers, dtype=np.uint32), ragged, texts)
+        numbers = np.arange(self.count, self.count + len(ids), dtype=np.uint32)
+        block = Block(numbers, ragged, texts)
         starts = ragged.rings[ragged.parts[ragged.features]]
         vertices = np.diff(starts).astype(np.int64) * (16 * _COORDINATES_SHARE)
         taken = vertices + _FEATURE_BYTES + np.array([len(t) for t in texts], "i8") * _ROW_SHARE

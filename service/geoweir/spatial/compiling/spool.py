@@ -1,4 +1,4 @@
-"""Bytes under keys, appended in pieces: in memory up to a budget, beyond it in one temporary file."""
+"""Bytes under keys, appended in pieces: in memory up to a budget, then in one temporary file."""
 
 from __future__ import annotations
 
