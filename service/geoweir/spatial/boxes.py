@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from geoweir.spatial.cells import Pairs, grown
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.kernel.loaded import ffi, lib
+from geoweir.spatial.ragged import Ragged
 
-__all__ = ["Boxes", "add_boxes", "upper_levels"]
+__all__ = ["Boxes", "box_sections", "upper_levels"]
 
 _Boxes = npt.NDArray[np.float64]
 _FANOUT: Final = 16  # as in boxes.c
@@ -38,9 +38,9 @@ def upper_levels(boxes: _Boxes) -> _Boxes:
     return np.vstack(levels)
 
 
-def add_boxes(file: FileWriter, boxes: _Boxes) -> None:
-    """Adds the section above to a file that is being written."""
-    file.add("box_tree", upper_levels(boxes))
+def box_sections(_ragged: Ragged, boxes: _Boxes, _crs: str) -> dict[str, _Boxes]:
+    """The section above, for a file that is being written."""
+    return {"box_tree": upper_levels(boxes)}
 
 
 class Boxes:

@@ -20,11 +20,10 @@ import numpy.typing as npt
 
 from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.kernel.loaded import ffi, lib
 from geoweir.spatial.ragged import SURFACES, Ragged
 
-__all__ = ["CellArrays", "Cells", "Match", "Pairs", "Predicate", "add_cells", "build_cells", "grown"]
+__all__ = ["CellArrays", "Cells", "Match", "Pairs", "Predicate", "build_cells", "cell_sections", "grown"]
 
 Predicate = Literal["within", "intersects"]
 Match = Literal["first", "all"]
@@ -91,13 +90,14 @@ def build_cells(
         lib.gw_cells_free(built)
 
 
-def add_cells(file: FileWriter, ragged: Ragged, boxes: npt.NDArray[np.float64]) -> None:
-    """Adds the sections above to a file that is being written, where there can be cells."""
+def cell_sections(
+    ragged: Ragged, boxes: npt.NDArray[np.float64], _crs: str
+) -> dict[str, npt.NDArray[Any]]:
+    """The sections above, for a file that is being written; none where there are no cells."""
     arrays = build_cells(ragged, boxes)
-    if arrays is not None:
-        file.add("cells", arrays.frame)
-        file.add("cell_nodes", arrays.nodes)
-        file.add("cell_lists", arrays.lists)
+    if arrays is None:
+        return {}
+    return {"cells": arrays.frame, "cell_nodes": arrays.nodes, "cell_lists": arrays.lists}
 
 
 class Cells:

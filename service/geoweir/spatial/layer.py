@@ -7,7 +7,6 @@ decides all of it, with equal answers.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final, Literal, overload
 
@@ -16,17 +15,17 @@ import numpy.typing as npt
 import shapely
 
 from geoweir.core.spec import LayerSpec
-from geoweir.errors import GeoweirError
+from geoweir.errors import ConfigurationError, GeoweirError
+from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.boxes import Boxes
 from geoweir.spatial.cells import Cells, Match, Pairs, Predicate
+from geoweir.spatial.compiling.cache import compiled
 from geoweir.spatial.crs import Geometries
 from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.layerfile import LayerFeatures, ragged_of, write_layer
+from geoweir.spatial.layerfile import open_layer, ragged_of
 from geoweir.spatial.ragged import SURFACES, Ragged
-from geoweir.spatial.rows import Rows
 from geoweir.spatial.shapes import Shapes, ShapesInFile, ShapesInMemory
-from geoweir.spatial.source import LayerSource, read_source
 
 __all__ = ["Advice", "Column", "Layer", "Match", "Predicate", "TooComplexError"]
 
@@ -48,7 +47,7 @@ class TooComplexError(GeoweirError):
 class Column(Sequence[Any]):
     """The values of one property, or the ids, by the feature's index; read when asked for."""
 
-    def __init__(self, attributes: Rows, field: str, length: int) -> None:
+    def __init__(self, attributes: Attributes, field: str, length: int) -> None:
         self._attributes, self._field, self._length = attributes, field, length
 
     def __len__(self) -> int:
@@ -97,7 +96,7 @@ class Layer:
             raise LayerFileError("its sections are of different lengths: compile it again")
         self.name, self.crs, self.repaired = name, crs, repaired
         self.version = file.header.version
-        self._attributes = Rows.open(file)
+        self._attributes = Attributes.open(file)
         self.ids = Column(self._attributes, "id", len(ragged))
         self._ragged = ragged
         self._cells = Cells.open(file, ragged, self.source)
@@ -135,23 +134,17 @@ class Layer:
 
     @classmethod
     def load(cls, spec: LayerSpec) -> Layer:
-        """Reads and compiles a plain source; ConfigurationError when that can't be done.
-
-        PROJ is left alone, so that a process may load layers and then fork: whether the CRS is
-        known shows when KnownCrs is made.
-        """
-        return cls.build(spec.name, spec.crs, read_source(spec.path))
-
-    @classmethod
-    def build(cls, name: str, crs: str, source: LayerSource) -> Layer:
-        """Compiles what was read, in memory."""
-        given = LayerFeatures(source.ids, source.properties, source.geometries, source.repaired)
-        descriptor = os.memfd_create(f"geoweir-{name}", os.MFD_CLOEXEC)
+        """Compiles a layer if need be and opens it; ConfigurationError when that can't be done."""
+        file = open_layer(compiled(spec))
+        if spec.crs is not None and file.meta["crs"] != spec.crs:
+            raise ConfigurationError(
+                f"layer file {spec.path}: it is in {file.meta['crs']}, not in {spec.crs}. "
+                "Correct the layer's crs, or leave it out."
+            )
         try:
-            write_layer(descriptor, crs, given, name)
-            return cls.open(name, MappedFile(descriptor))
-        finally:
-            os.close(descriptor)
+            return cls.open(spec.name, file)
+        except LayerFileError as error:
+            raise ConfigurationError(f"layer file {spec.path}: {error}") from error
 
     @property
     def has_cells(self) -> bool:
