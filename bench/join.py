@@ -22,22 +22,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import layers
 import numpy as np
 import numpy.typing as npt
 import shapely
-from table import markdown
 
-from geoweir.spatial import boxes, cells
+import layers
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
+from table import markdown
 
 _CHUNK: Final = 128
 _BULK: Final = 100_000
@@ -66,17 +64,6 @@ class Candidate:
     run: Callable[[Any], int]
 
 
-@contextmanager
-def _no_kernel() -> Iterator[None]:
-    """Layers opened within have none."""
-    kept = cells.lib, boxes.lib
-    cells.lib = boxes.lib = None
-    try:
-        yield
-    finally:
-        cells.lib, boxes.lib = kept
-
-
 def _ours(path: Path) -> Iterator[Candidate]:
     layer = Layer.open("layer", MappedFile.open(path))
     yield Candidate(
@@ -85,8 +72,7 @@ def _ours(path: Path) -> Iterator[Candidate]:
     yield Candidate(
         "geoweir locate", np.asarray, lambda given: len(layer.locate(given, "within", "all")[0])
     )
-    with _no_kernel():
-        plain = Layer.open("layer", MappedFile.open(path))
+    plain = Layer.open("layer", MappedFile.open(path), use_kernel=False)
     yield Candidate(
         "geoweir without kernel",
         shapely.points,
@@ -155,7 +141,9 @@ def _sedona(geometries: layers.Geometries) -> Candidate:
     session.create_data_frame(
         geopandas.GeoDataFrame(geometry=geometries, crs=4326)
     ).to_memtable().to_view("theirs", overwrite=True)
-    query = "SELECT COUNT(*) AS n FROM mine JOIN theirs ON ST_Within(mine.geometry, theirs.geometry)"
+    query = (
+        "SELECT COUNT(*) AS n FROM mine JOIN theirs ON ST_Within(mine.geometry, theirs.geometry)"
+    )
 
     def form(given: Points) -> Any:  # noqa: ANN401 - sedonadb's own
         frame = geopandas.GeoDataFrame(geometry=shapely.points(given), crs=4326)
@@ -271,7 +259,8 @@ def _machine() -> str:
 
 def main() -> int:
     """Runs from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--layers", default="countries,counties,voronoi-50k,voronoi-500k")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
