@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-import layers
 import numpy as np
 import numpy.typing as npt
 import orjson
 import shapely
-from errors import MissingError
 
+import layers
+from errors import MissingError
 from geoweir.spatial.layer import Layer
 
 _Points = npt.NDArray[np.float64]
@@ -69,7 +69,9 @@ def spots(one: Candidate, count: int, rng: np.random.Generator) -> _Points:
     points = np.vstack([at_random, exact, *moved])
     # An ulp beside zero GEOS's arithmetic underflows: it takes (5e-324, 5.7) to be on an edge from
     # (0, 5.5) to (0, 5.71). Exact fractions are the judge there, in the unit tests.
-    return points[((points == 0) | (np.abs(points) > _UNDERFLOW)).all(axis=1)]
+    is_usual = (points == 0) | (np.abs(points) > _UNDERFLOW)
+    kept: _Points = points[is_usual.all(axis=1)]
+    return kept
 
 
 def differences(one: Candidate, points: _Points) -> list[dict[str, Any]]:
@@ -152,7 +154,8 @@ def _run(options: argparse.Namespace, log: IO[bytes]) -> bool:
 
 def main() -> int:
     """Runs from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--points", type=int, default=100_000, help="per layer and round")
     parser.add_argument("--seed", type=int, default=1)

@@ -86,7 +86,9 @@ class Layer:
         has_cells: whether the kernel answers for points in surfaces.
     """
 
-    def __init__(self, name: str, file: MappedFile, ragged: Ragged) -> None:
+    def __init__(
+        self, name: str, file: MappedFile, ragged: Ragged, *, use_kernel: bool = True
+    ) -> None:
         """Use ``open``."""
         crs, repaired = file.meta.get("crs"), file.meta.get("repaired", 0)
         self.source = file.array("source", "<u4")
@@ -99,9 +101,9 @@ class Layer:
         self._attributes = Attributes.open(file)
         self.ids = Column(self._attributes, "id", len(ragged))
         self._ragged = ragged
-        self._cells = Cells.open(file, ragged, self.source)
-        self._is_mixed = bool(((ragged.dimensions < SURFACES)).any())
-        boxes = Boxes.open(file)
+        self._cells = Cells.open(file, ragged, self.source) if use_kernel else None
+        self._is_mixed = bool((ragged.dimensions < SURFACES).any())
+        boxes = Boxes.open(file) if use_kernel else None
         self._shapes: Shapes = (
             ShapesInMemory(ragged) if boxes is None else ShapesInFile(ragged, boxes)
         )
@@ -113,7 +115,14 @@ class Layer:
         return len(self.source)
 
     @classmethod
-    def open(cls, name: str, file: MappedFile, advice: Advice = "normal") -> Layer:
+    def open(
+        cls,
+        name: str,
+        file: MappedFile,
+        advice: Advice = "normal",
+        *,
+        use_kernel: bool = True,
+    ) -> Layer:
         """A layer of an open file, of which next to nothing is read.
 
         Args:
@@ -121,11 +130,12 @@ class Layer:
             file: a mapped layer file.
             advice: ``random`` where the file is larger than the memory that there is for it: then
                 nothing is read ahead.
+            use_kernel: False leaves all to GEOS, as where there is no kernel.
 
         Raises:
             LayerFileError: the file holds no layer.
         """
-        layer = cls(name, file, ragged_of(file))
+        layer = cls(name, file, ragged_of(file), use_kernel=use_kernel)
         if advice == "random":
             for section in _SCATTERED:
                 if section in file.header.sections:
@@ -195,13 +205,11 @@ class Layer:
         both = np.concatenate([points[mine], rest[0]]), np.concatenate([theirs, rest[1]])
         return _ordered(*both, self.source, match)
 
-    def locate(
-        self, points: npt.NDArray[np.float64], predicate: Predicate, match: Match
-    ) -> Pairs:
+    def locate(self, points: npt.NDArray[np.float64], predicate: Predicate, match: Match) -> Pairs:
         """``join`` of points as f8 (n, 2), for those who have no geometries."""
         if self._cells is not None and not self._is_mixed:
             return self._cells.locate(points, predicate, match)
-        return self.join(shapely.points(points), predicate, match)
+        return self.join(np.asarray(shapely.points(points)), predicate, match)
 
     def _by_geos(
         self, geometries: Geometries, predicate: Predicate, is_located: npt.NDArray[np.bool_]

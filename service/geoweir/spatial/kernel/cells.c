@@ -4,6 +4,11 @@
 #include "_cell.h"
 #include "_side.h"
 
+enum {
+    ABREAST = 16, /* points whose memory is taken down together */
+    RUNS = 64     /* words of a leaf whose runs are fetched ahead */
+};
+
 /* The features found for one point. */
 typedef struct {
     const gw_cells *layer;
@@ -16,6 +21,14 @@ typedef struct {
 typedef struct {
     double px, py, cx, cy;
 } walk;
+
+/* Where a point's way down the trie ended. */
+typedef struct {
+    uint32_t x, y; /* the smallest cell it lies in */
+    uint32_t word; /* the last one on the way; 0 where nothing is */
+    int shift;     /* the bits of x and y below its cell */
+    int is_listed; /* whether a cell above has covers */
+} spot;
 
 static void keep(finds *found, uint32_t feature)
 {
@@ -128,43 +141,134 @@ static uint64_t cover(const gw_cells *layer, uint64_t at, uint32_t covers, finds
     return at + covers;
 }
 
-static void locate(const gw_cells *layer, double px, double py, int with_boundary, finds *found)
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+/* Asks for the coordinates of a leaf's first runs. */
+static void fetch_runs(const gw_cells *layer, uint64_t at)
 {
-    uint32_t x, y;
+    const uint32_t *lists = layer->lists;
+    uint64_t end;
+
+    if (at + 2 > layer->list_words || lists[at] > layer->list_words - at - 2)
+        return;
+    end = at + 2 + lists[at] + RUNS;
+    if (end > layer->list_words)
+        end = layer->list_words;
+    at += 2 + (uint64_t)lists[at];
+    while (end - at >= 3) {
+        int is_last = 0;
+
+        at++; /* the feature */
+        while (!is_last && end - at >= 2) {
+            is_last = lists[at + 1] & 1;
+            if (lists[at] + UINT64_C(3) < layer->vertex_count) {
+                PREFETCH(layer->coordinates + 2 * (uint64_t)lists[at]);
+                PREFETCH(layer->coordinates + 2 * (uint64_t)lists[at] + 4);
+            }
+            at += 2;
+        }
+    }
+}
+
+static uint32_t child_of(const spot *one, int shift)
+{
+    return ((one->y >> shift) & 3) << 2 | ((one->x >> shift) & 3);
+}
+
+/*
+ * Takes points down the trie, all of them abreast: what takes the time is waiting for memory, and
+ * one wait serves them all. Ends with the records and the coordinates asked for that `settle` will
+ * read.
+ */
+static void descend(const gw_cells *layer, const double *points, int count, spot *spots)
+{
+    uint64_t node[ABREAST];
+    int open[ABREAST], opens = 0;
+
+    for (int i = 0; i < count; i++) {
+        spots[i] = (spot){0};
+        node[i] = 0;
+        if (gw_cell_of(points[2 * i], layer->x, layer->unit, &spots[i].x) &&
+            gw_cell_of(points[2 * i + 1], layer->y, layer->unit, &spots[i].y))
+            open[opens++] = i;
+    }
+    for (int shift = GW_BITS - 2; shift >= 0 && opens > 0; shift -= 2) {
+        const int before = opens;
+
+        opens = 0;
+        for (int k = 0; k < before; k++) {
+            const int i = open[k];
+            uint32_t word, value;
+
+            if (node[i] >= layer->node_count)
+                continue;
+            word = layer->nodes[node[i] * GW_FANOUT + child_of(&spots[i], shift)];
+            value = word & GW_VALUE;
+            node[i] = value;
+            if ((word & GW_TAG) == GW_LISTED) {
+                if (value + UINT64_C(2) > layer->list_words)
+                    continue;
+                node[i] = layer->lists[value];
+                spots[i].is_listed = 1;
+            } else if (word == 0 || (word & GW_TAG) != GW_CHILD) {
+                spots[i].word = word;
+                spots[i].shift = shift;
+                if ((word & GW_TAG) == GW_LEAF && value < layer->list_words) {
+                    PREFETCH(layer->lists + value);
+                    PREFETCH(layer->lists + value + 16);
+                }
+                continue;
+            }
+            open[opens++] = i;
+            if (node[i] < layer->node_count)
+                PREFETCH(layer->nodes + node[i] * GW_FANOUT);
+        }
+    }
+    for (int i = 0; i < count; i++)
+        if ((spots[i].word & GW_TAG) == GW_LEAF)
+            fetch_runs(layer, spots[i].word & GW_VALUE);
+}
+
+/* Keeps what covers the cells on the way down to a spot. */
+static void cover_above(const gw_cells *layer, const spot *one, finds *found)
+{
     uint64_t node = 0;
 
-    if (!gw_cell_of(px, layer->x, layer->unit, &x) || !gw_cell_of(py, layer->y, layer->unit, &y))
-        return;
-    for (int shift = GW_BITS - 2; shift >= 0; shift -= 2) {
-        if (node >= layer->node_count)
-            return;
-        const uint32_t child = ((y >> shift) & 3) << 2 | ((x >> shift) & 3);
-        const uint32_t word = layer->nodes[node * GW_FANOUT + child];
-        const uint32_t value = word & GW_VALUE;
+    for (int shift = GW_BITS - 2; shift > one->shift && node < layer->node_count; shift -= 2) {
+        const uint32_t word = layer->nodes[node * GW_FANOUT + child_of(one, shift)];
 
-        if (word == 0)
-            return;
-        if ((word & GW_TAG) == GW_CHILD) {
-            node = value;
+        node = word & GW_VALUE;
+        if ((word & GW_TAG) != GW_LISTED)
             continue;
-        }
-        if ((word & GW_TAG) == GW_WHOLE) {
-            keep(found, value);
+        if (node + 2 > layer->list_words)
             return;
-        }
-        if (value + UINT64_C(2) > layer->list_words)
-            return;
-        if ((word & GW_TAG) == GW_LISTED) {
-            node = layer->lists[value];
-            cover(layer, value + UINT64_C(2), layer->lists[value + 1], found);
-            continue;
-        }
-        const walk way = {px, py, gw_corner(x >> shift << shift, layer->x, layer->unit),
-                          gw_corner(y >> shift << shift, layer->y, layer->unit)};
+        cover(layer, node + 2, layer->lists[node + 1], found);
+        node = layer->lists[node];
+    }
+}
+
+/* Finds the features of a point that has been taken down to its spot. */
+static void settle(const gw_cells *layer, const double *point, const spot *one, int with_boundary,
+                   finds *found)
+{
+    const uint32_t value = one->word & GW_VALUE;
+
+    if (one->is_listed)
+        cover_above(layer, one, found);
+    if ((one->word & GW_TAG) == GW_WHOLE) {
+        keep(found, value);
+    } else if ((one->word & GW_TAG) == GW_LEAF && value + UINT64_C(2) <= layer->list_words) {
+        const uint32_t x = one->x >> one->shift << one->shift;
+        const uint32_t y = one->y >> one->shift << one->shift;
+        const walk way = {point[0], point[1], gw_corner(x, layer->x, layer->unit),
+                          gw_corner(y, layer->y, layer->unit)};
         const uint64_t at = cover(layer, value + UINT64_C(2), layer->lists[value], found);
 
         decide(layer, at, layer->lists[value + 1], &way, with_boundary, found);
-        return;
     }
 }
 
@@ -172,13 +276,16 @@ int64_t gw_cells_locate(const gw_cells *layer, const double *points, int64_t cou
                         int with_boundary, int only_first, int64_t *owners, int64_t *features,
                         int64_t room)
 {
+    spot spots[ABREAST];
     int64_t total = 0;
 
     for (int64_t i = 0; i < count; i++) {
         const int64_t left = total < room ? room - total : 0;
         finds found = {layer, features + (room - left), left, 0, only_first};
 
-        locate(layer, points[2 * i], points[2 * i + 1], with_boundary, &found);
+        if (i % ABREAST == 0)
+            descend(layer, points + 2 * i, (int)(count - i < ABREAST ? count - i : ABREAST), spots);
+        settle(layer, points + 2 * i, &spots[i % ABREAST], with_boundary, &found);
         if (found.count <= left) {
             for (int64_t k = 0; k < found.count; k++)
                 owners[total + k] = i;
