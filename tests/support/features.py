@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import shapely
 from geoweir.codec.features import Features
 from geoweir.core.spec import StreamSpec
 from geoweir.spatial.crs import KnownCrs
+from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
-from geoweir.spatial.source import LayerSource
+from geoweir.spatial.layerfile import LayerFeatures, write_layer
 from geoweir.steps.step import StepContext
 
 if TYPE_CHECKING:
@@ -58,7 +60,12 @@ def layer(
     """A layer with ids z0, z1 and so on."""
     columns = [{} for _ in geometries] if properties is None else list(properties)
     ids = [f"z{number}" for number in range(len(geometries))]
-    return Layer.build(name, crs, LayerSource(ids, columns, objects(geometries), 0))
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        write_layer(descriptor, crs, LayerFeatures(ids, columns, objects(geometries)), name)
+        return Layer.open(name, MappedFile(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def context(

@@ -20,8 +20,19 @@ __all__ = ["main", "named"]
 
 #: Each command's module in this package: ``add_parser(subparsers)`` and ``run(args) -> int``.
 _COMMANDS: Final = (
-    "run", "check", "demo", "replay", "audit", "bench", "tap", "top", "reconcile", "schema"
-)  # fmt: skip
+    "run",
+    "check",
+    "compile",
+    "layer",
+    "demo",
+    "replay",
+    "audit",
+    "bench",
+    "tap",
+    "top",
+    "reconcile",
+    "schema",
+)
 #: What ``run`` becomes and starts; no help shows them.
 _INNER: Final = ("serve", "supervise", "member")
 

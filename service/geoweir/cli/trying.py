@@ -17,8 +17,13 @@ from geoweir.errors import ConfigurationError, GeoweirError, WorkerError
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath
 from geoweir.settings.values import Settings
-from geoweir.spatial.crs import KnownCrs
+from geoweir.spatial.compiling.cache import compiled
+from geoweir.spatial.compiling.clean import KINDS
+from geoweir.spatial.crs import KnownCrs, parse
+from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.layerfile import open_layer
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -26,6 +31,7 @@ from geoweir.steps.step import StepContext
 __all__ = ["Tried", "try_worker"]
 
 _REMEDY: Final = "Correct it."
+_NO_KERNEL: Final = "no C kernel: shapely's STRtree answers, with the same results; slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,16 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
         try:
-            layers[spec.name] = layer = Layer.load(spec)
+            file = open_layer(compiled(spec))
+            parse(file.meta["crs"])
+            layers[spec.name] = Layer.load(spec)
         except ConfigurationError as error:
             place = ("layers", spec.name, "path")
             tried.faults.append(_fault(document, place, "broken-file", error))
         else:
-            repaired = f", {layer.repaired} repaired" if layer.repaired else ""
-            tried.layers.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
+            tried.layers.append(f"read      {spec.name}: {_described(file)}")
+    if settings.layers and not has_kernel():
+        tried.layers.append(_NO_KERNEL)
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path
     )
@@ -56,6 +65,14 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     for stream in settings.streams:
         tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
     return tried
+
+
+def _described(file: MappedFile) -> str:
+    """What a layer's file says of itself: numbers, CRS, version, and what was done to features."""
+    meta = file.meta
+    done = "".join(f", {meta[kind]} {kind}" for kind in KINDS if meta.get(kind))
+    version = file.header.version[:12]
+    return f"{meta.get('features')} features, {meta['crs']}, version {version}{done}"
 
 
 def _try_steps(

@@ -114,11 +114,21 @@ def keeps_state(stream: StreamSpec) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
-    """A reference layer: a file of features that every worker holds."""
+    """A reference layer: a compiled file, or a source that is compiled into the cache.
+
+    Attributes:
+        name: as in the configuration.
+        path: absolute.
+        crs: the layer's; None: the file's own.
+        id: the property that becomes the id; None: the source's usual place.
+        keep: the properties that are kept; None: all.
+    """
 
     name: str
-    path: str  # absolute
-    crs: str = "EPSG:4326"
+    path: str
+    crs: str | None = None
+    id: str | None = None
+    keep: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

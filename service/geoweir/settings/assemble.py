@@ -55,7 +55,13 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(
-            LayerSpec(name=name, path=str(folder / layer.path), crs=layer.crs)
+            LayerSpec(
+                name=name,
+                path=str(folder / layer.path),
+                crs=layer.crs,
+                id=layer.id,
+                keep=None if layer.keep is None else tuple(layer.keep),
+            )
             for name, layer in config.layers.items()
             if layer.path is not None
         ),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "COMPILED_SUFFIX",
     "LAYER_SUFFIXES",
     "FileProblem",
     "file_problem",
@@ -22,8 +23,16 @@ __all__ = [
     "tls_problem",
 ]
 
+COMPILED_SUFFIX: Final = ".gwl"
 _PLAIN_SUFFIXES: Final = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
-LAYER_SUFFIXES: Final = (*_PLAIN_SUFFIXES, *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES))
+#: What needs the extra ``formats``; ``geoweir compile`` reads whatever else GDAL has a driver for.
+_GDAL_SUFFIXES: Final = (".gpkg", ".fgb", ".shp", ".parquet", ".gml", ".kml", ".gpx", ".tab")
+LAYER_SUFFIXES: Final = (
+    COMPILED_SUFFIX,
+    *_PLAIN_SUFFIXES,
+    *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES),
+    *_GDAL_SUFFIXES,
+)
 _LONGEST_SECRET: Final = 65_536  # bytes
 
 

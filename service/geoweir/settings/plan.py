@@ -22,7 +22,10 @@ def plan(settings: Settings) -> list[str]:
         f"keeps     {_state(settings.state)}",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
-        *(f"layer     {one.name}: {one.path} ({one.crs})" for one in settings.layers),
+        *(
+            f"layer     {one.name}: {one.path} ({one.crs or 'its own CRS'})"
+            for one in settings.layers
+        ),
         *(line for stream in settings.streams for line in _stream(stream)),
     ]
 

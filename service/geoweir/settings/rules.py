@@ -16,6 +16,7 @@ from geoweir.settings.address import AddressError, read_broker_url
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath, printable
 from geoweir.settings.files import (
+    COMPILED_SUFFIX,
     LAYER_SUFFIXES,
     FileProblem,
     file_problem,
@@ -136,14 +137,23 @@ def _crs_problem(name: str) -> str | None:
 
 def _layer_files(document: Document, folder: Path) -> Iterator[Fault]:
     for path, name in texts(document, "layers", EACH, "path"):
-        if name.lower().endswith(".gwl"):
-            continue  # not built: said elsewhere
         if not has_layer_suffix(name):
             message = f"{document.quoted(path)} does not end as a layer's file."
-            remedy = f"Use one of {', '.join(LAYER_SUFFIXES)}."
+            remedy = f"Use one of {', '.join(LAYER_SUFFIXES)}, or compile it beforehand."
             yield document.fault(path, "unknown-suffix", message, remedy)
         elif (problem := file_problem(folder / name)) is not None:
             yield _file_fault(document, path, problem)
+        elif name.lower().endswith(COMPILED_SUFFIX):
+            yield from _compiled_already(document, path[:-1])
+
+
+def _compiled_already(document: Document, layer: KeyPath) -> Iterator[Fault]:
+    """Ids and properties of a compiled layer were chosen when it was compiled."""
+    for key in ("id", "keep"):
+        if value_at(document.data, *map(str, layer), key) is not None:
+            message = f"{key} has no effect on a compiled layer."
+            remedy = f"Remove it, and give --{key} to geoweir compile."
+            yield document.fault((*layer, key), "conflict", message, remedy)
 
 
 def _file_fault(document: Document, path: KeyPath, problem: FileProblem) -> Fault:

@@ -9,9 +9,7 @@ from itertools import islice
 from random import Random
 from typing import Final
 
-import numpy as np
 import orjson
-import shapely
 
 from geoweir.codec.decode import make_decoder
 from geoweir.codec.paths import TopicLevel, parse_path
@@ -23,7 +21,8 @@ from geoweir.sizing.documents import Point, document
 from geoweir.sizing.places import Box, place_of, positions
 from geoweir.sizing.template import Clock, Moment, Template, split
 from geoweir.sizing.topics import UngeneratedError, copies, input_topic, needed_levels
-from geoweir.spatial.source import read_source
+from geoweir.spatial.compiling.cache import compiled
+from geoweir.spatial.layerfile import open_layer
 
 __all__ = ["Recorded", "Source", "extents", "generated", "recorded"]
 
@@ -70,9 +69,8 @@ def extents() -> Callable[[LayerSpec], Box | None]:
 
     def extent(layer: LayerSpec) -> Box | None:
         if layer.name not in known:
-            west, south, east, north = shapely.total_bounds(read_source(layer.path).geometries)
-            box = (float(west), float(south), float(east), float(north))
-            known[layer.name] = box if np.isfinite(box).all() else None
+            bounds = open_layer(compiled(layer)).meta.get("bounds")
+            known[layer.name] = None if bounds is None else tuple(bounds)
         return known[layer.name]
 
     return extent

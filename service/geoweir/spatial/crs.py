@@ -27,9 +27,13 @@ from pyproj.network import (  # type: ignore[attr-defined]  # re-exported withou
 from geoweir.errors import ConfigurationError
 
 __all__ = [
+    "Crs",
     "Geometries",
     "KnownCrs",
+    "from_wkt",
+    "is_degrees",
     "is_geographic",
+    "name_of",
     "parse",
     "reproject",
     "transformed",
@@ -37,6 +41,8 @@ __all__ = [
 ]
 
 Geometries = npt.NDArray[np.object_]
+#: A name of the configuration, or what a source of a layer describes without a name.
+Crs = str | pyproj.CRS
 _Numbers = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
 
@@ -82,15 +88,39 @@ def _parsed(name: str) -> pyproj.CRS:
         ) from error
 
 
-def is_geographic(name: str) -> bool:
-    """Whether the CRS has longitudes and latitudes; the name comes from the configuration."""
-    return bool(parse(name).is_geographic)
+def from_wkt(text: str) -> pyproj.CRS:
+    """The CRS that a source of a layer describes at length, without having a name for it.
+
+    Raises:
+        ConfigurationError: PROJ can't read it.
+    """
+    _without_network()
+    try:
+        return pyproj.CRS.from_wkt(text)
+    except CRSError as error:
+        raise ConfigurationError(
+            "PROJ can't read the CRS that it describes. Give it with --source-crs."
+        ) from error
+
+
+def _known(crs: Crs) -> pyproj.CRS:
+    return parse(crs) if isinstance(crs, str) else crs
+
+
+def name_of(crs: Crs) -> str:
+    """What people call it."""
+    return crs if isinstance(crs, str) else str(crs.name)
+
+
+def is_geographic(crs: Crs) -> bool:
+    """Whether the CRS has longitudes and latitudes; a name comes from the configuration."""
+    return bool(_known(crs).is_geographic)
 
 
 @lru_cache(maxsize=_CACHED)
-def transformer(src: str, dst: str) -> pyproj.Transformer:
+def transformer(src: Crs, dst: Crs) -> pyproj.Transformer:
     """The transformer between two CRSs of the configuration, x before y, kept for the next call."""
-    return pyproj.Transformer.from_crs(parse(src), parse(dst), always_xy=True)
+    return pyproj.Transformer.from_crs(_known(src), _known(dst), always_xy=True)
 
 
 class KnownCrs:
@@ -118,7 +148,7 @@ class KnownCrs:
         return transformer(self.require(src), self.require(dst))
 
 
-def transformed(geometries: Geometries, src: str, dst: str) -> Geometries:
+def transformed(geometries: Geometries, src: Crs, dst: Crs) -> Geometries:
     """Geometries in ``dst``, z as it was; what has no image gets non-finite coordinates.
 
     None and empty geometries stay as they are. The caller sorts out what isn't finite.
@@ -132,7 +162,7 @@ def transformed(geometries: Geometries, src: str, dst: str) -> Geometries:
     return result
 
 
-def _moved(geometries: Geometries, src: str, dst: str, *, include_z: bool) -> Geometries:
+def _moved(geometries: Geometries, src: Crs, dst: Crs, *, include_z: bool) -> Geometries:
     coordinates = shapely.get_coordinates(geometries, include_z=include_z)
     coordinates[:, 0], coordinates[:, 1] = _points(
         transformer(src, dst), coordinates[:, 0], coordinates[:, 1]
@@ -147,7 +177,7 @@ def _points(by: pyproj.Transformer, x: _Numbers, y: _Numbers) -> tuple[_Numbers,
     return np.asarray(moved[0]), np.asarray(moved[1])
 
 
-def reproject(geometries: Geometries, src: str, dst: str) -> tuple[Geometries, list[str | None]]:
+def reproject(geometries: Geometries, src: Crs, dst: Crs) -> tuple[Geometries, list[str | None]]:
     """Geometries in ``dst`` (x, y order, z as it was) and per geometry None or its error.
 
     A geometry with a coordinate that is outside ``dst``'s area of use, or that has no finite
@@ -174,26 +204,27 @@ def reproject(geometries: Geometries, src: str, dst: str) -> tuple[Geometries, l
     return result, errors
 
 
-def _refusal(position: _Numbers, src: str, dst: str, *, has_image: bool) -> str:
-    why = f"is outside the area of use of {dst}" if has_image else f"has no image in {dst}"
-    return f"the coordinate {position[0]:.12g} {position[1]:.12g} ({src}) {why}"
+def _refusal(position: _Numbers, src: Crs, dst: Crs, *, has_image: bool) -> str:
+    name = name_of(dst)
+    why = f"is outside the area of use of {name}" if has_image else f"has no image in {name}"
+    return f"the coordinate {position[0]:.12g} {position[1]:.12g} ({name_of(src)}) {why}"
 
 
-def _in_area(before: _Numbers, after: _Numbers, src: str, dst: str) -> _Flags:
+def _in_area(before: _Numbers, after: _Numbers, src: Crs, dst: Crs) -> _Flags:
     """Which rows are possible in ``src`` and within ``dst``'s area of use."""
     lawful = np.ones(len(before), dtype=np.bool_)
-    if _is_plain(src):  # one turn more is usual in shapes across the antimeridian
+    if is_degrees(src):  # one turn more is usual in shapes across the antimeridian
         lawful &= (np.abs(before[:, 1]) <= 90) & (np.abs(before[:, 0]) <= 540)  # noqa: PLR2004
-    area = parse(dst).area_of_use
+    area = _known(dst).area_of_use
     if area is not None:
         degrees = _degrees(before, after, src, dst)
         lawful &= _within(degrees, area.bounds)
     return lawful
 
 
-def _is_plain(name: str) -> bool:
+def is_degrees(name: Crs) -> bool:
     """Whether the coordinates are degrees from Greenwich, as areas of use are."""
-    crs = parse(name)
+    crs = _known(name)
     return (
         crs.is_geographic
         and math.isclose(crs.axis_info[0].unit_conversion_factor, _DEGREE, rel_tol=1e-9)
@@ -201,10 +232,10 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _degrees(before: _Numbers, after: _Numbers, src: str, dst: str) -> _Numbers:
-    if _is_plain(src):
+def _degrees(before: _Numbers, after: _Numbers, src: Crs, dst: Crs) -> _Numbers:
+    if is_degrees(src):
         return before
-    if _is_plain(dst):
+    if is_degrees(dst):
         return after
     return np.column_stack(_points(transformer(src, _WORLD), before[:, 0], before[:, 1]))
 

@@ -125,7 +125,8 @@ def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) ->
 
 def known_crs(spec: WorkerSpec) -> KnownCrs:
     """Every CRS that the configuration names; ConfigurationError for one that PROJ doesn't know."""
-    names = {stream.crs for stream in spec.streams} | {layer.crs for layer in spec.layers}
+    names = {stream.crs for stream in spec.streams}
+    names |= {layer.crs for layer in spec.layers if layer.crs is not None}
     names |= {
         step.options["to"]
         for stream in spec.streams

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from geoweir.spatial.source import read_source
 
 from geoweir.demo.config import DATA_DIR
 from geoweir.demo.fleet import Fleet
-from geoweir.spatial.source import read_source
 from support.samples import sample
 
 SCRIPT = Path(__file__).parents[3] / "bench" / "make_demo_data.py"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import shapely
+from geoweir.spatial.source import read_source
 
 from geoweir.errors import ConfigurationError
-from geoweir.spatial.source import read_source
 from support.samples import sample
 
 if TYPE_CHECKING:

@@ -27,11 +27,18 @@ class Layer(Section):
     """Features that telemetry is compared with: a file, or live from topics."""
 
     path: Text | None = None
-    """A GeoJSON file, plain or gzipped, relative to the configuration's folder."""
+    """A layer that `geoweir compile` made (.gwl), or what it is made of, relative to the
+    configuration's folder: GeoJSON, plain or gzipped; with geoweir[formats] what GDAL reads."""
     topic: Text | None = None
     """Not in this version: a topic filter of retained Features."""
-    crs: Text = "EPSG:4326"
-    """The CRS of the layer's coordinates."""
+    crs: Text | None = None
+    """The CRS of the layer; a source that names another is reprojected, one that names none is
+    taken to be in it. null: the file's own, else EPSG:4326."""
+    id: Text | None = None
+    """The property that becomes the feature's id; null: the GeoJSON id, a property `id`, or its
+    number from 1."""
+    keep: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = None
+    """The properties that are kept; null: all."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

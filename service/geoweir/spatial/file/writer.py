@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,7 @@ from geoweir.spatial.file.format import (
 __all__ = ["FileWriter", "SectionWriter"]
 
 _Array = npt.NDArray[Any]
+_OPEN_FILES: Final = Path("/proc/self/fd")
 
 
 class SectionWriter:
@@ -58,20 +61,22 @@ class SectionWriter:
 class FileWriter:
     """Writes to a temporary file beside ``path``; ``finish`` syncs it and renames it there.
 
-    Used as a context: left without ``finish``, nothing of it remains and ``path`` is as before.
+    Used as a context: left without ``finish``, nothing of it remains and ``path`` is as before. The
+    temporary file has no name until it is whole, where the file system can do that, so that nothing
+    remains of a process that was killed either.
     Where ``path`` is an open descriptor (a memfd, say), the file is written into that.
     """
 
     def __init__(self, path: str | Path | int, kind: str) -> None:
         self._kind = kind
         self._path: Path | None = None
+        self._temporary: Path | None = None
         self._sections: list[Section] = []
         if isinstance(path, int):
             self._file = os.fdopen(path, "wb", closefd=False)
         else:
             self._path = Path(path)
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-            self._temporary = Path(name)
+            handle, self._temporary = _temporary(self._path)
             self._file = os.fdopen(handle, "wb")
         self._file.write(bytes(PAGE))
 
@@ -85,7 +90,7 @@ class FileWriter:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        if self._path is not None:
+        if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -106,6 +111,27 @@ class FileWriter:
         with self.section(name, dtype.replace("|", ""), max(columns, 1)) as section:
             section.write(array)
 
+    def written(self, name: str) -> _Array:
+        """A section that was written, read back from the file: it takes no memory of its own.
+
+        It is for those who build further sections from it.
+        """
+        section = next(one for one in self._sections if one.name == name)
+        if not section.size:
+            flat = np.empty(0, dtype=section.dtype)
+        else:
+            self._file.flush()
+            start = section.offset - section.offset % mmap.ALLOCATIONGRANULARITY
+            length = section.offset - start + section.size
+            mapped = mmap.mmap(self._file.fileno(), length, offset=start, access=mmap.ACCESS_READ)
+            flat = np.frombuffer(
+                mapped,
+                dtype=section.dtype,
+                count=section.rows * section.columns,
+                offset=section.offset - start,
+            )
+        return flat if section.columns == 1 else flat.reshape(-1, section.columns)
+
     def finish(self) -> str:
         """Makes it durable and visible; the content's version."""
         size = self._file.tell()
@@ -115,9 +141,32 @@ class FileWriter:
         if self._path is not None:
             os.fsync(self._file.fileno())
             os.fchmod(self._file.fileno(), 0o644)
+            if self._temporary is None:
+                self._temporary = _named(self._file.fileno(), self._path)
             self._temporary.replace(self._path)
             _sync_folder(self._path.parent)
         return version_of(self._kind, self._sections).hex()
+
+
+def _temporary(path: Path) -> tuple[int, Path | None]:
+    """An open file in the folder of ``path``, and its name where it needs one."""
+    if _OPEN_FILES.is_dir():
+        with contextlib.suppress(OSError):
+            return os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), None
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    return handle, Path(name)
+
+
+def _named(descriptor: int, path: Path) -> Path:
+    """Gives a file without a name one beside ``path``: only a rename replaces what is there."""
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Only with a folder's descriptor does Python ask for the link to be followed (linkat).
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.link(f"{_OPEN_FILES}/{descriptor}", name, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+    return name
 
 
 def _sync_folder(folder: Path) -> None:
