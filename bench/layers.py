@@ -92,7 +92,7 @@ def touching(count: int = 300, seed: int = 3) -> Geometries:
     for x, y in rng.uniform(0, 10, (count, 2)):
         size = 0.3
         diamond = np.array([(0, 0), (size, -size), (2 * size, 0), (size, size)])
-        diamonds = [shapely.Polygon(diamond + (a, y)) for a in (x, x + 2 * size)]
+        diamonds = [shapely.Polygon(diamond + np.array((a, y))) for a in (x, x + 2 * size)]
         hole = [(x, y), (x + size, y - size / 4), (x + size, y + size / 4)]
         holed = shapely.Polygon(shapely.get_coordinates(diamonds[0]), [hole])
         made.append(shapely.MultiPolygon([holed, diamonds[1]]))

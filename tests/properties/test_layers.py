@@ -130,7 +130,7 @@ def differences(name: str) -> int:
             test = shapely.contains_xy if predicate == "within" else shapely.intersects_xy
             holds = test(geometries[theirs], points[mine, 0], points[mine, 1])
             expected = set(zip(mine[holds].tolist(), theirs[holds].tolist(), strict=True))
-            owners, found = layer.locate(points, predicate, "all")  # type: ignore[arg-type]
+            owners, found = layer.locate(points, predicate, "all")
             got = set(zip(owners.tolist(), layer.source[found].tolist(), strict=True))
             wrong += len(expected ^ got)
     return wrong

@@ -68,11 +68,11 @@ def test_a_star_does_not_inflate_the_cells() -> None:
 def test_far_outliers_leave_the_rest_its_small_cells() -> None:
     rng = np.random.default_rng(2)
     spots = rng.uniform(0, 1e-3, (2000, 2))
-    town = shapely.box(*spots.T, *(spots + 1e-6).T)
+    town = [shapely.box(x, y, x + 1e-6, y + 1e-6) for x, y in spots]
     arrays, ragged = built([*town, shapely.box(1000, 1000, 1001, 1001)])
     heads = opened(arrays, ragged)
     middles = spots + 5e-7
-    assert by_cells(heads, middles) == by_geos(np.array([*town], dtype=object), middles)
+    assert by_cells(heads, middles) == by_geos(np.array(town), middles)
     assert len(arrays.nodes) > 100
 
 
