@@ -18,11 +18,11 @@ import shapely
 from geoweir.core.spec import LayerSpec
 from geoweir.errors import ConfigurationError, GeoweirError
 from geoweir.spatial.attributes import Attributes
-from geoweir.spatial.compiling.cache import compiled
+from geoweir.spatial.compiling.opening import opened_layer
 from geoweir.spatial.crs import Geometries
 from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.layerfile import open_layer, ragged_of
+from geoweir.spatial.layerfile import ragged_of
 
 __all__ = ["Layer", "LayerSource", "Match", "Predicate", "TooComplexError"]
 
@@ -83,12 +83,7 @@ class Layer:
     @classmethod
     def load(cls, spec: LayerSpec) -> Layer:
         """Compiles a layer if need be and opens it; ConfigurationError when that can't be done."""
-        file = open_layer(compiled(spec))
-        if spec.crs is not None and file.meta["crs"] != spec.crs:
-            raise ConfigurationError(
-                f"layer file {spec.path}: it is in {file.meta['crs']}, not in {spec.crs}. "
-                "Correct the layer's crs, or leave it out."
-            )
+        file = opened_layer(spec)
         try:
             return cls.open(spec.name, file)
         except LayerFileError as error:
