@@ -17,13 +17,12 @@ from geoweir.errors import ConfigurationError, GeoweirError, WorkerError
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath
 from geoweir.settings.values import Settings
-from geoweir.spatial.compiling.cache import compiled
 from geoweir.spatial.compiling.clean import KINDS
+from geoweir.spatial.compiling.opening import opened_layer
 from geoweir.spatial.crs import KnownCrs, parse
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.layer import Layer
-from geoweir.spatial.layerfile import open_layer
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -48,7 +47,7 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
         try:
-            file = open_layer(compiled(spec))
+            file = opened_layer(spec)
             parse(file.meta["crs"])
             layers[spec.name] = Layer.load(spec)
         except ConfigurationError as error:

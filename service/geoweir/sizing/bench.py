@@ -20,6 +20,7 @@ from geoweir.sizing.sources import Recorded, Source, extents, generated, recorde
 from geoweir.sizing.sweep import Reporter, Sweep
 from geoweir.sizing.topics import UngeneratedError
 from geoweir.sizing.trial import Bench
+from geoweir.spatial.compiling.opening import resolved
 
 __all__ = ["Inputs", "make_inputs", "measure"]
 
@@ -50,7 +51,7 @@ def make_inputs(
     sources: list[Source] = []
     left_out: dict[str, str] = {}
     extent = extents()
-    layers = {layer.name: layer for layer in settings.layers}
+    layers = {layer.name: resolved(layer) for layer in settings.layers}
     for spec in settings.streams:
         try:
             if spec.name in samples:

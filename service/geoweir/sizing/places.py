@@ -43,7 +43,7 @@ def place_of(
 
     Args:
         spec: the stream.
-        layers: all layers, by name.
+        layers: all layers, by name; a layer's CRS is known (see ``resolved``).
         extent: the box around a layer's features in its CRS; None for a layer without any.
 
     Raises:
@@ -52,7 +52,7 @@ def place_of(
     if spec.prefilter.bbox is not None:
         return Place((spec.prefilter.bbox,), spec.crs, "the pre-filter's bbox")
     used = [layers[name] for name in _layer_names(spec) if name in layers]
-    crs = used[0].crs if used else spec.crs
+    crs = (used[0].crs if used else None) or spec.crs
     boxes = [box for layer in used if layer.crs == crs and (box := extent(layer)) is not None]
     if boxes:
         return Place(tuple(boxes), crs, "the extents of its layers")

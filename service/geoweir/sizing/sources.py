@@ -21,7 +21,6 @@ from geoweir.sizing.documents import Point, document
 from geoweir.sizing.places import Box, place_of, positions
 from geoweir.sizing.template import Clock, Moment, Template, split
 from geoweir.sizing.topics import UngeneratedError, copies, input_topic, needed_levels
-from geoweir.spatial.compiling.cache import compiled
 from geoweir.spatial.layerfile import open_layer
 
 __all__ = ["Recorded", "Source", "extents", "generated", "recorded"]
@@ -64,12 +63,12 @@ class Recorded:
 
 
 def extents() -> Callable[[LayerSpec], Box | None]:
-    """Gives the box around a layer's features, each layer read once."""
+    """Gives the box around the features of a layer that is compiled, each layer read once."""
     known: dict[str, Box | None] = {}
 
     def extent(layer: LayerSpec) -> Box | None:
         if layer.name not in known:
-            bounds = open_layer(compiled(layer)).meta.get("bounds")
+            bounds = open_layer(layer.path).meta.get("bounds")
             known[layer.name] = None if bounds is None else tuple(bounds)
         return known[layer.name]
 

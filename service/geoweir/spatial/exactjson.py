@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any, Final
@@ -22,18 +23,13 @@ def loads(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """
     try:
         return orjson.loads(text) if _LONG.search(text) is None else json.loads(text)
-    except orjson.JSONDecodeError:
-        return _leniently(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
-
-
-def _leniently(text: bytes) -> Any:  # noqa: ANN401
-    """As ``loads``, for what orjson refuses: maybe only because a number isn't finite."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+    except orjson.JSONDecodeError as error:
+        # Maybe only because a number isn't finite, which Python's own reader takes.
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(text)
+        raise error from None
 
 
 def dumps(value: object) -> bytes:

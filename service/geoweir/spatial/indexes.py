@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,24 @@ import numpy.typing as npt
 
 from geoweir.spatial.boxes import box_sections
 from geoweir.spatial.cells import cell_sections
+from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.ragged import Ragged
 
 __all__ = ["BUILDERS", "Builder"]
 
-#: Gives sections by name for the features, their boxes (f8 x 4) and the CRS's name.
-Builder = Callable[[Ragged, npt.NDArray[np.float64], str], dict[str, npt.NDArray[Any]]]
+#: Adds sections to a file that holds the features already: gets them, their boxes (f8 x 4), and
+#: the CRS's name. The arrays are maps of the file: reading them takes no memory of the process's.
+Builder = Callable[[FileWriter, Ragged, npt.NDArray[np.float64], str], None]
 
-BUILDERS: Final[tuple[Builder, ...]] = (box_sections, cell_sections)
+_Sections = Callable[[Ragged, npt.NDArray[np.float64], str], Mapping[str, npt.NDArray[Any]]]
+
+
+def _adding(sections: _Sections) -> Builder:
+    def add(file: FileWriter, ragged: Ragged, boxes: npt.NDArray[np.float64], crs: str) -> None:
+        for name, array in sections(ragged, boxes, crs).items():
+            file.add(name, array)
+
+    return add
+
+
+BUILDERS: Final[tuple[Builder, ...]] = tuple(map(_adding, (box_sections, cell_sections)))

@@ -19,11 +19,11 @@ from geoweir.errors import ConfigurationError, GeoweirError
 from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.boxes import Boxes
 from geoweir.spatial.cells import Cells, Match, Pairs, Predicate
-from geoweir.spatial.compiling.cache import compiled
+from geoweir.spatial.compiling.opening import opened_layer
 from geoweir.spatial.crs import Geometries
 from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.layerfile import open_layer, ragged_of
+from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.ragged import SURFACES, Ragged
 from geoweir.spatial.shapes import Shapes, ShapesInFile, ShapesInMemory
 
@@ -145,14 +145,8 @@ class Layer:
     @classmethod
     def load(cls, spec: LayerSpec) -> Layer:
         """Compiles a layer if need be and opens it; ConfigurationError when that can't be done."""
-        file = open_layer(compiled(spec))
-        if spec.crs is not None and file.meta["crs"] != spec.crs:
-            raise ConfigurationError(
-                f"layer file {spec.path}: it is in {file.meta['crs']}, not in {spec.crs}. "
-                "Correct the layer's crs, or leave it out."
-            )
         try:
-            return cls.open(spec.name, file)
+            return cls.open(spec.name, opened_layer(spec))
         except LayerFileError as error:
             raise ConfigurationError(f"layer file {spec.path}: {error}") from error
 

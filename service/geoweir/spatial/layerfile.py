@@ -1,6 +1,6 @@
 """What a layer file holds, and in which sections.
 
-    meta          JSON: crs, features, bounds, source, and counts of what was done to the features
+    meta          JSON: crs, features, fields, bounds, source, and counts of what was done to them
     source        u4 (features,): each feature's number in the source's order, from 0, without gaps
     dimensions    u1, features u8, parts u8, rings u8, coordinates f8 x 2: see ``Ragged``
     boxes         f8 x 4 (features,): see ``Ragged.boxes``

@@ -12,6 +12,7 @@ import pytest
 import shapely
 
 from geoweir.core.spec import LayerSpec
+from geoweir.spatial.compiling.compile import Options, compile_layer
 from geoweir.spatial.layer import Layer, Match, Predicate, TooComplexError
 from support.features import layer, objects
 from support.samples import sample
@@ -180,8 +181,9 @@ def test_columns_hold_null_where_a_feature_lacks_the_property() -> None:
 
 
 def test_loading_a_layer_leaves_proj_alone_so_that_its_process_may_fork(tmp_path: Path) -> None:
-    path = tmp_path / "zones.geojson"
-    path.write_text('{"type": "Point", "coordinates": [1, 2]}')
+    path = tmp_path / "zones.gwl"
+    (tmp_path / "zones.geojson").write_text('{"type": "Point", "coordinates": [7, 2]}')
+    compile_layer(str(tmp_path / "zones.geojson"), path, Options(assumed_crs="EPSG:25832"))
     program = (
         "import sys, pyproj\n"
         "from geoweir.core.spec import LayerSpec\n"

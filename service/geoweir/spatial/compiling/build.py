@@ -113,11 +113,12 @@ class LayerBuilder:
         for bucket in self._in_order(order):
             self._put(bucket)
         self._came.close()
-        said = {"crs": crs, "features": self.count, "bounds": _bounds(boxes), **meta}
+        fields = sorted(self._columns.fields)
+        said = {"crs": crs, "features": self.count, "fields": fields, "bounds": _bounds(boxes)}
         del boxes, order
         self._boxes.clear()
         with FileWriter(target, "layer") as file:
-            file.add("meta", np.frombuffer(orjson.dumps(said), dtype=np.uint8))
+            file.add("meta", np.frombuffer(orjson.dumps(said | meta), dtype=np.uint8))
             for name, dtype, columns in _GROWING:
                 self._close_offsets(name)
                 with file.section(name, dtype, columns) as section:
@@ -207,8 +208,7 @@ def _add_indexes(file: FileWriter, crs: str) -> None:
     )
     boxes = file.written("boxes")
     for build in BUILDERS:
-        for name, array in build(ragged, boxes, crs).items():
-            file.add(name, array)
+        build(file, ragged, boxes, crs)
 
 
 def _bounds(boxes: _Numbers) -> list[float] | None:

@@ -79,6 +79,7 @@ class Cleaner:
                 if error is not None:
                     _refuse(work, found, index, error)
             self._mend(work, found)
+        work[shapely.is_empty(work)] = None
         ragged = Ragged.from_shapely(work)
         if self._ends_in_degrees:
             found.extend(
