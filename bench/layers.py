@@ -17,10 +17,10 @@ import numpy.typing as npt
 import shapely
 
 from errors import MissingError
+from geoweir.core.spec import LayerSpec
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
-from geoweir.spatial.source import read_source
 
 __all__ = ["GENERATED", "REAL", "SAMPLES", "compiled", "opened", "polygons", "voronoi"]
 
@@ -147,7 +147,8 @@ def polygons(name: str) -> Geometries:
     path = SAMPLES / REAL[name]
     if not path.exists():
         raise MissingError(f"the sample {REAL[name]} is not here: set GEOWEIR_SAMPLES")
-    geometries = read_source(path).geometries
+    layer = Layer.load(LayerSpec(name=name, path=str(path)))
+    geometries: Geometries = layer.geometries(np.argsort(layer.source))
     return geometries[shapely.is_valid(geometries) & ~shapely.is_empty(geometries)]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def cleaned(
     source: str = WORLD,
     target: str = WORLD,
     repair: Repair = "structure",
-) -> tuple[list[shapely.Geometry | None], list[Finding]]:
+) -> tuple[list[Any], list[Finding]]:
     ragged, found = Cleaner(source, target, repair).clean(objects(list(geometries)))
     assert isinstance(ragged, Ragged)
     return list(ragged.to_shapely(np.arange(len(ragged)))), found
