@@ -23,9 +23,10 @@ import shapely
 
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.file.writer import FileWriter
+from geoweir.spatial.hilbert import hilbert
 from geoweir.spatial.ragged import Ragged
 
-__all__ = ["LayerFeatures", "hilbert", "ragged_of", "write_layer"]
+__all__ = ["LayerFeatures", "ragged_of", "write_layer"]
 
 _LEVEL: Final = 16  # bits of the Hilbert curve per axis
 
@@ -98,21 +99,3 @@ def _in_space(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     steps = np.minimum((centres - low) / extent * (1 << _LEVEL), (1 << _LEVEL) - 1)
     x, y = steps.astype(np.int64).T
     return np.concatenate([present[np.argsort(hilbert(x, y, _LEVEL), kind="stable")], absent])
-
-
-def hilbert(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
-    """Distance along the Hilbert curve of integer points below ``2 ** bits`` on both axes.
-
-    The usual construction from the highest bit down: each quadrant turns what lies in it.
-    """
-    x, y = x.copy(), y.copy()
-    distance = np.zeros_like(x)
-    for level in range(bits - 1, -1, -1):
-        side = 1 << level
-        right, upper = (x & side) > 0, (y & side) > 0
-        distance = distance * 4 + np.where(right, np.where(upper, 2, 3), np.where(upper, 1, 0))
-        flip = right & ~upper
-        x[flip], y[flip] = side - 1 - (x[flip] & (side - 1)), side - 1 - (y[flip] & (side - 1))
-        turn = ~upper
-        x[turn], y[turn] = y[turn].copy(), x[turn].copy()
-    return distance
