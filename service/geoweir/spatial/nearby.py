@@ -59,7 +59,8 @@ class Segments:
 
     def levels(self) -> list[tuple[int, int]]:
         """Of each level of blocks, the lowest first: the first one, and how many."""
-        made, below, first = [], len(self.runs), 0
+        made: list[tuple[int, int]] = []
+        below, first = len(self.runs), 0
         while below > (1 if made else 0):
             count = -(-below // FANOUT)
             made.append((first, count))
@@ -180,8 +181,8 @@ class _Search:
         is_known = (size <= _LONGEST_RUN) & (feature < len(own.ranks)) & (ring < len(own.rings) - 1)
         ring = np.where(is_known, ring, 0)
         low, high = own.rings[ring], own.rings[np.minimum(ring + 1, len(own.rings) - 1)]
-        whole: _Flags = is_known & (low <= first) & (first + size < high)
-        return whole & (high <= len(own.vertices))
+        is_within = (low <= first) & (first + size < high) & (high <= len(own.vertices))
+        return np.asarray(is_known & is_within, dtype=np.bool_)
 
     def _candidates(self, runs: tuple[_Indices, _Indices]) -> _Candidates:
         """The segments of runs, with their feet in the lower metric, that are within the limit."""
@@ -289,7 +290,7 @@ class _Search:
         origins = self._ellipsoid.origins(start[:, 0], start[:, 1])
         places = self._ellipsoid.places(origins, start + best.at[:, None] * (end - start))
         along = np.minimum(measure + self._ellipsoid.arcs(origins, places), onwards)
-        return np.where(best.at >= 1, onwards, along)
+        return np.asarray(np.where(best.at >= 1, onwards, along), dtype=np.float64)
 
     def _offset(self, best: _Candidates, places: Places) -> _Numbers:
         """Metres to the left of the line; at a vertex both segments decide, as in the kernel."""
@@ -314,7 +315,7 @@ class _Search:
             [places.parallel, places.meridian]
         )
         length = np.hypot(*way.T)[:, None]
-        return np.divide(way, length, out=np.zeros_like(way), where=length > 0)
+        return np.asarray(np.divide(way, length, out=np.zeros_like(way), where=length > 0))
 
     def _neighbour(self, best: _Candidates) -> _Indices:
         """The first vertex of the segment that goes on at an end of one; -1 for none."""

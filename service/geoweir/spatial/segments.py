@@ -15,7 +15,6 @@ there: their segments are cut until they are straight here too, to a quarter of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -79,11 +78,14 @@ class SegmentIndex:
 
     Attributes:
         geodetic: the longitudes and latitudes that points are given in.
+        dimensions: u1 (features,), as ``Ragged.dimensions``.
     """
 
-    def __init__(self, segments: Segments, geodetic: Geodetic) -> None:
+    def __init__(
+        self, segments: Segments, geodetic: Geodetic, dimensions: npt.NDArray[np.uint8]
+    ) -> None:
         """Use ``open`` or ``of``."""
-        self.geodetic = geodetic
+        self.geodetic, self.dimensions = geodetic, dimensions
         self._segments = segments
         self._kernel = _Kernel(segments) if lib is not None else None
 
@@ -125,7 +127,7 @@ class SegmentIndex:
             ranks=ranks,
         )
         _check(segments, len(ragged))
-        return cls(segments, geodetic)
+        return cls(segments, geodetic, ragged.dimensions)
 
     def nearest(self, points: _Points, max_distance: float) -> npt.NDArray[Any]:
         """The nearest segment of each point.
@@ -229,8 +231,11 @@ def _runs(
 
 
 def _features_of_rings(ragged: Ragged) -> npt.NDArray[np.int64]:
-    of_parts = np.repeat(np.arange(len(ragged)), np.diff(ragged.features.astype(np.int64)))
-    return np.repeat(of_parts, np.diff(ragged.parts.astype(np.int64)))
+    feature = np.arange(len(ragged))
+    for offsets in (ragged.features, ragged.parts):
+        ends = offsets.astype(np.int64)
+        feature = np.repeat(feature, ends[1:] - ends[:-1])
+    return feature
 
 
 def _boxes(vertices: _Points, first: _Array, size: _Array) -> _Points:

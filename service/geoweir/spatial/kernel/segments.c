@@ -394,28 +394,36 @@ static void measure_block(const search *s, const float *block, float squared[FAN
         float x = (west > east ? west : east) - lost_lon;
         float y = (south > north ? south : north) - lost_lat;
 
-        x = x > 0.0f ? x * kx : 0.0f;
-        y = y > 0.0f ? y * ky : 0.0f;
+        x = (x > 0.0f ? x : 0.0f) * kx;
+        y = (y > 0.0f ? y : 0.0f) * ky;
         squared[i] = x * x + y * y;
     }
 }
 
-/* The boxes of a block within the limit, nearest last. */
-static int sorted_children(const search *s, const float *block, int children, int order[FANOUT],
-                           float squared[FANOUT])
+/* The boxes of a block within the limit, the nearest last: a full order costs more than the few
+ * visits that it would save, as the first way down narrows the limit to almost nothing. */
+static int near_children(const search *s, const float *block, int children, int order[FANOUT],
+                         float squared[FANOUT])
 {
     float limit = (float)(s->squared_limit * 1.000001);
-    int count = 0;
+    float least = INFINITY;
+    int count = 0, nearest = 0;
 
     measure_block(s, block, squared);
     for (int i = 0; i < children; i++) {
-        int at;
-
         if (!(squared[i] <= limit))
             continue;
-        for (at = count++; at > 0 && squared[order[at - 1]] < squared[i]; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
+        order[count++] = i;
+        if (squared[i] < least) {
+            least = squared[i];
+            nearest = count - 1;
+        }
+    }
+    if (count > 0) {
+        int last = order[count - 1];
+
+        order[count - 1] = order[nearest];
+        order[nearest] = last;
     }
     return count;
 }
@@ -446,7 +454,7 @@ static void search_tree(search *s)
         if (!((double)top.squared <= s->squared_limit * 1.000001))
             continue;
         block = s->index->blocks + 4 * FANOUT * (shape->first[top.level] + top.block);
-        count = sorted_children(s, block, children_of(below, top.block), order, squared);
+        count = near_children(s, block, children_of(below, top.block), order, squared);
         if (top.level > 0) {
             for (int i = 0; i < count; i++)
                 stack[depth++] = (branch){top.block * FANOUT + (uint64_t)order[i], top.level - 1,
