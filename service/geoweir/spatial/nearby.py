@@ -110,7 +110,7 @@ class _Search:
         self._point = np.tile(np.arange(self._count), len(_TURNS))
         turns = np.repeat(_TURNS, self._count)
         self._from = self._ellipsoid.origins(lon[self._point] + turns, points[self._point, 1])
-        self._limit = np.full(self._count, reach)
+        self._limit = np.full(self._count, reach, dtype=np.float64)
         self._measure(self._limit)
 
     def write(self, found: _Array, rows: _Array) -> None:

@@ -25,7 +25,7 @@ from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.hilbert import hilbert
-from geoweir.spatial.kernel.loaded import ffi, lib
+from geoweir.spatial.kernel.loaded import ffi, has_kernel, lib
 from geoweir.spatial.nearby import FANOUT, NEAREST, Segments, nearby
 from geoweir.spatial.ragged import Ragged
 
@@ -87,7 +87,7 @@ class SegmentIndex:
         """Use ``open`` or ``of``."""
         self.geodetic, self.dimensions = geodetic, dimensions
         self._segments = segments
-        self._kernel = _Kernel(segments) if lib is not None else None
+        self._kernel = _Kernel(segments) if has_kernel() else None
 
     @classmethod
     def open(cls, file: MappedFile, ragged: Ragged, crs: str) -> SegmentIndex:
@@ -147,10 +147,16 @@ class SegmentIndex:
             in metres, and ``offset``: metres to the left of the line.
         """
         given = np.ascontiguousarray(points, dtype=np.float64)
-        if self._kernel is not None:
-            found = self._kernel.nearest(given, max_distance)
-        else:
-            found = nearby(self._segments, given, max_distance)
+        if self._kernel is None:
+            return self.without_kernel(given, max_distance)
+        return self._exact(given, self._kernel.nearest(given, max_distance))
+
+    def without_kernel(self, points: _Points, max_distance: float) -> npt.NDArray[Any]:
+        """``nearest`` where there is no kernel: the same answers, in thirty times the time."""
+        return self._exact(points, nearby(self._segments, points, max_distance))
+
+    def _exact(self, given: _Points, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Replaces long distances by those of the geodesic."""
         far = np.flatnonzero(found["distance"] > _NEAR)
         if far.size:
             places = np.column_stack([found["lon"][far], found["lat"][far]])
