@@ -21,8 +21,13 @@ def segments_of(geometries: _Array) -> tuple[_Array, _Array, _Array]:
     """Starts, ends and features of all segments; a point is one from itself to itself."""
     starts, ends, owner = [], [], []
     for feature, geometry in enumerate(geometries):
-        parts = [] if geometry is None else shapely.get_parts(geometry)
-        rings = [r for part in parts for r in (shapely.get_rings(part) if part.area else [part])]
+        if geometry is None:
+            continue
+        rings = [
+            r
+            for part in shapely.get_parts(geometry)
+            for r in (shapely.get_rings(part) if part.area else [part])
+        ]
         for ring in rings:
             places = shapely.get_coordinates(ring)
             starts.append(places[: max(len(places) - 1, 1)])
@@ -50,6 +55,7 @@ def nearest_by_brute_force(
     near = np.flatnonzero(at_ends - lengths <= at_ends.min() + 1e-3)
     starts, ends, owner = starts[near], ends[near], owner[near]
     low, high = np.zeros(len(near)), np.ones(len(near))
+    least = np.empty(0)
     for _ in range(12):
         shares = low + (high - low) * np.linspace(0, 1, looks)[:, None]
         places = starts + shares[:, :, None] * (ends - starts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -122,25 +123,18 @@ def _positions(points: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
 
 def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:
     rounded = np.round(values, _DECIMALS).tolist()
-    return [None if value != value else value for value in rounded]  # noqa: PLR0124 - NaN
+    return [None if math.isnan(value) else value for value in rounded]
 
 
 def _places(values: npt.NDArray[np.float64]) -> list[list[float] | None]:
-    is_there = np.isfinite(values).all(axis=1)
-    return [
-        place if there else None
-        for place, there in zip(values.tolist(), is_there.tolist(), strict=True)
-    ]
+    return [place if math.isfinite(sum(place)) else None for place in values.tolist()]
 
 
 def _sides(offsets: npt.NDArray[np.float64]) -> list[str | None]:
-    return [
-        None
-        if offset != offset  # noqa: PLR0124 - NaN
-        else "left"
-        if offset > _ON
-        else "right"
-        if offset < -_ON
-        else "on"
-        for offset in offsets.tolist()
-    ]
+    return [None if math.isnan(offset) else _side(offset) for offset in offsets.tolist()]
+
+
+def _side(offset: float) -> str:
+    if abs(offset) <= _ON:
+        return "on"
+    return "left" if offset > 0 else "right"
