@@ -29,7 +29,7 @@
 static const double TIE = 1e-6;       /* metres: two are equally near */
 static const double SETTLED = 1e-7;   /* metres along the segment: the foot is found */
 static const double STEEP = 1.5;      /* metrics apart: too near a pole for one start to do */
-static const double LOOSE = 1.0001;   /* metrics apart: worth narrowing once something is found */
+static const double LOOSE = 1.001;    /* metrics apart: worth narrowing once something is found */
 static const double LARGEST = 1.0e7;  /* metres: a quarter of the way around */
 
 /* The point that is asked about; x and z are metres in the plane of its meridian. */
@@ -59,6 +59,7 @@ typedef struct {
 typedef struct {
     uint64_t first[MAX_LEVELS], blocks[MAX_LEVELS];
     int count;
+    double west, east; /* degrees: of all there is */
 } levels;
 
 typedef struct {
@@ -521,7 +522,7 @@ static double offset_of(const search *s, const place *here)
         double more_x, more_y, length;
 
         direction(vertices + 2 * (size_t)beside, here, &more_x, &more_y);
-        length = hypot(x + more_x, y + more_y);
+        length = sqrt((x + more_x) * (x + more_x) + (y + more_y) * (y + more_y));
         if (length > 1e-9) { /* else the line turns back on itself: there is no outside */
             x = (x + more_x) / length;
             y = (y + more_y) / length;
@@ -561,21 +562,32 @@ static void answer(search *s, gw_nearest *found)
     found->offset = offset_of(s, &here);
 }
 
+/* One turn of longitude, unless the whole layer lies beyond the limit. */
+static void search_turn(search *s, double shift)
+{
+    double lon = s->from.lon + shift;
+    double beyond = fmax(s->shape->west - lon, lon - s->shape->east) * s->kx;
+
+    if (beyond > s->limit + TIE)
+        return;
+    s->shift = shift;
+    search_tree(s);
+}
+
 static void find_one(search *s, double lon, double lat, double reach, gw_nearest *found)
 {
-    *found = (gw_nearest){-1, -1, NAN, NAN, NAN, NAN, NAN};
     if (!(isfinite(lon) && fabs(lat) <= 90.0))
         return;
-    lon = remainder(lon, 360.0);
+    if (fabs(lon) > 180.0)
+        lon = remainder(lon, 360.0);
     s->from = origin_at(s->index, lon, lat, sin(lat * RADIANS), cos(lat * RADIANS));
     s->held_count = 0;
     s->has_best = false;
     measure_reach(s, reach);
     limit_to(s, reach);
-    for (int turn = 0; turn < 3; turn++) { /* as it is, and across the antimeridian */
-        s->shift = turn == 0 ? 0.0 : turn == 1 ? -360.0 : 360.0;
-        search_tree(s);
-    }
+    search_turn(s, 0.0);
+    search_turn(s, -360.0); /* across the antimeridian */
+    search_turn(s, 360.0);
     if (s->has_best && s->best_distance <= reach)
         answer(s, found);
 }
@@ -599,6 +611,19 @@ static bool shape_of(const gw_segments *index, levels *shape)
     return first == index->block_count;
 }
 
+/* How far the layer reaches; the root is the last block. */
+static void measure_width(const gw_segments *index, levels *shape)
+{
+    const float *root = index->blocks + 4 * FANOUT * (index->block_count - 1);
+
+    shape->west = INFINITY;
+    shape->east = -INFINITY;
+    for (int i = 0; i < FANOUT; i++) {
+        shape->west = fmin(shape->west, (double)root[i]);
+        shape->east = fmax(shape->east, (double)root[2 * FANOUT + i]);
+    }
+}
+
 int gw_segments_nearest(const gw_segments *index, const double *points, int64_t count,
                         double reach, gw_nearest *found)
 {
@@ -607,12 +632,12 @@ int gw_segments_nearest(const gw_segments *index, const double *points, int64_t 
 
     if (index->run_count > UINT32_MAX || !shape_of(index, &shape))
         return -1;
-    if (!(reach <= LARGEST))
-        reach = LARGEST;
-    for (int64_t i = 0; i < count; i++)
+    if (index->run_count > 0)
+        measure_width(index, &shape);
+    for (int64_t i = 0; i < count; i++) {
+        found[i] = (gw_nearest){-1, -1, NAN, NAN, NAN, NAN, NAN};
         if (index->run_count > 0)
-            find_one(&s, points[2 * i], points[2 * i + 1], reach, found + i);
-        else
-            found[i] = (gw_nearest){-1, -1, NAN, NAN, NAN, NAN, NAN};
+            find_one(&s, points[2 * i], points[2 * i + 1], fmin(reach, LARGEST), found + i);
+    }
     return 0;
 }
