@@ -38,6 +38,8 @@ _LEVEL: Final = 16  # bits of the Hilbert curve per axis
 #: Metres up to which the kernel's distances are right to a tenth of a millimetre.
 _NEAR: Final = 100_000.0
 
+_MISFIT: Final = "its sections of segments don't fit each other: compile it again"
+
 _Array = npt.NDArray[Any]
 _Points = npt.NDArray[np.float64]
 _Make = Callable[[str, str, int], _Array]
@@ -191,13 +193,15 @@ class _Kernel:
 
     def nearest(self, points: _Points, reach: float) -> npt.NDArray[Any]:
         found = np.empty(len(points), dtype=NEAREST)
-        lib.gw_segments_nearest(
+        fits = lib.gw_segments_nearest(
             self._index,
             ffi.from_buffer("double[]", points),
             len(points),
             reach,
             ffi.from_buffer("gw_nearest[]", found, require_writable=True),
         )
+        if fits < 0:
+            raise LayerFileError(_MISFIT)
         return found
 
 
@@ -215,7 +219,7 @@ def _check(segments: Segments, features: int) -> None:
         and len(segments.blocks) == sum(blocks for _, blocks in segments.levels())
     )
     if not fits:
-        raise LayerFileError("its sections of segments don't fit each other: compile it again")
+        raise LayerFileError(_MISFIT)
 
 
 def _runs(

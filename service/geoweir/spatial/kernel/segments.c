@@ -601,14 +601,12 @@ static bool shape_of(const gw_segments *index, levels *shape)
     do {
         uint64_t blocks = (below + FANOUT - 1) / FANOUT;
 
-        if (shape->count == MAX_LEVELS || blocks > index->block_count - first)
-            return false;
         shape->first[shape->count] = first;
         shape->blocks[shape->count++] = blocks;
         first += blocks;
         below = blocks;
-    } while (below > 1);
-    return first == index->block_count;
+    } while (below > 1 && shape->count < MAX_LEVELS);
+    return below <= 1 && first == index->block_count;
 }
 
 /* How far the layer reaches; the root is the last block. */
