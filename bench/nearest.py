@@ -76,7 +76,8 @@ def tiled(lines: _Geometries) -> _Geometries:
         for row in range(TILES):
             shift = np.array([column * (east - west), row * (north - south)])
             shift += rng.uniform(-1, 1, 2) * (east - west) / 1000
-            made.append(shapely.transform(lines, lambda xy, by=shift: xy + by))
+            moved = shapely.get_coordinates(lines) + shift
+            made.append(shapely.set_coordinates(lines.copy(), moved))
     return np.concatenate(made)
 
 
@@ -90,7 +91,7 @@ def segments(lines: _Geometries) -> _Geometries:
 
 def candidates(case: Case, index: SegmentIndex) -> dict[str, _Answer]:
     """What is compared; the STRtrees are built here, by their first query."""
-    lines = shapely.get_parts(case.lines)
+    lines: _Geometries = shapely.get_parts(case.lines)
     degrees = case.max_distance / 111_320 / np.cos(np.radians(shapely.total_bounds(lines)[1]))
     whole, single = shapely.STRtree(lines), shapely.STRtree(segments(lines))
     geod = pyproj.Geod(ellps="WGS84")
@@ -103,7 +104,7 @@ def candidates(case: Case, index: SegmentIndex) -> dict[str, _Answer]:
         )
 
     def complete(xy: _Points) -> object:
-        points = shapely.points(xy)
+        points: _Geometries = np.asarray(shapely.points(xy))
         (mine, theirs), _ = whole.query_nearest(
             points, max_distance=degrees, return_distance=True, all_matches=False
         )
