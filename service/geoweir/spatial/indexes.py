@@ -12,6 +12,7 @@ from geoweir.spatial.boxes import box_sections
 from geoweir.spatial.cells import cell_sections
 from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.ragged import Ragged
+from geoweir.spatial.segments import segment_sections
 
 __all__ = ["BUILDERS", "Builder"]
 
@@ -30,4 +31,6 @@ def _adding(sections: _Sections) -> Builder:
     return add
 
 
-BUILDERS: Final[tuple[Builder, ...]] = tuple(map(_adding, (box_sections, cell_sections)))
+BUILDERS: Final[tuple[Builder, ...]] = tuple(
+    map(_adding, (box_sections, cell_sections, segment_sections))
+)

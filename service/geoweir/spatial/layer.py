@@ -25,6 +25,7 @@ from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.ragged import SURFACES, Ragged
+from geoweir.spatial.segments import SegmentIndex, build
 from geoweir.spatial.shapes import Shapes, ShapesInFile, ShapesInMemory
 
 __all__ = ["Advice", "Column", "Layer", "Match", "Predicate", "TooComplexError"]
@@ -98,6 +99,7 @@ class Layer:
             raise LayerFileError("its sections are of different lengths: compile it again")
         self.name, self.crs, self.repaired = name, crs, repaired
         self.version = file.header.version
+        self._file = file
         self._attributes = Attributes.open(file)
         self.ids = Column(self._attributes, "id", len(ragged))
         self._ragged = ragged
@@ -159,6 +161,18 @@ class Layer:
     def fields(self) -> list[str]:
         """The names of the properties that any feature has."""
         return self._attributes.fields
+
+    def segments(self) -> SegmentIndex:
+        """The index of segments, of the file or, where that has none, made here.
+
+        Raises:
+            ConfigurationError: there is no geographic CRS under the layer's.
+            LayerFileError: the file is damaged there.
+        """
+        if "segments.runs" in self._file.header.sections:
+            return SegmentIndex.open(self._file, self._ragged, self.crs)
+        sections = build(self._ragged, self.crs)
+        return SegmentIndex.of(sections, self._ragged, self.crs, self.source)
 
     def column(self, field: str) -> Column:
         """The values of a property, or of ``id``; KeyError where no feature has it."""

@@ -9,6 +9,7 @@ from geoweir.errors import ConfigurationError
 from geoweir.steps.drop import Drop
 from geoweir.steps.join import Join
 from geoweir.steps.keep import Keep
+from geoweir.steps.nearest import Nearest
 from geoweir.steps.python import Python
 from geoweir.steps.reproject import Reproject
 from geoweir.steps.step import Step, StepContext
@@ -21,6 +22,7 @@ STEPS: Final[dict[str, type[Step]]] = {
     "reproject": Reproject,
     "validate": Validate,
     "join": Join,
+    "nearest": Nearest,
     "where": Where,
     "keep": Keep,
     "drop": Drop,

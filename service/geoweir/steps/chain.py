@@ -24,7 +24,8 @@ from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
-from geoweir.spatial.crs import KnownCrs, is_geographic
+from geoweir.spatial.crs import KnownCrs, is_geographic, transformer
+from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.layer import Layer
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
@@ -165,6 +166,10 @@ def _warm(spec: StreamSpec, context: StepContext) -> None:
         layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
         if layer is not None and layer.crs != crs:
             context.crs.transformer(crs, layer.crs)
+        if layer is not None and step.name == "nearest":
+            base = Geodetic.under(layer.crs).name
+            transformer(crs, base)
+            transformer(base, crs)
         if step.name == "reproject":
             context.crs.transformer(crs, step.options["to"])
             crs = step.options["to"]

@@ -185,7 +185,7 @@ def test_two_steps_in_one_are_refused(folder: Folder) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["nearest", "sample", "zonal", "cloud", "fence", "proximity", "threshold", "track", "window",
+    ["sample", "zonal", "cloud", "fence", "proximity", "threshold", "track", "window",
      "cell", "simplify"],
 )  # fmt: skip
 def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
@@ -298,3 +298,24 @@ def test_nothing_of_pydantic_reaches_a_message(folder: Folder) -> None:
             assert "input should" not in shown
             assert "?" not in shown
             assert fault.message[-1] == fault.help[-1] == "."
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "code"),
+    [
+        ("layer: z", ".max_distance", "missing-key"),
+        ("layer: y, max_distance: 5", ".layer", "unknown-name"),
+        ("layer: z, max_distance: 0", ".max_distance", "out-of-range"),
+        ("layer: z, max_distance: 1000001", ".max_distance", "out-of-range"),
+        ("layer: z, max_distance: 50m", ".max_distance", "wrong-type"),
+        ("layer: z, max_distance: 5, attach: [name, side]", "", "conflict"),
+    ],
+)
+def test_nearest_names_what_is_wrong_with_it(
+    folder: Folder, options: str, path: str, code: str
+) -> None:
+    loaded = folder.load(
+        "layers: {z: {path: zones.geojson}}\n"
+        f"streams: {{a: {{subscribe: x, steps: [{{nearest: {{{options}}}}}]}}}}"
+    )
+    assert codes(loaded) == [(2, f"streams.a.steps[0].nearest{path}", code)]

@@ -55,6 +55,32 @@ class Join(Section):
     """Values of the first match, or lists with those of all."""
 
 
+#: What ``nearest`` says of itself, under the names that attached fields get.
+_ANSWERS: Final = frozenset({"distance", "snapped", "measure", "side"})
+
+
+class Nearest(Section):
+    """The nearest feature of a layer: its fields, distance, place, measure and side."""
+
+    layer: Text
+    """The layer's name."""
+    max_distance: Annotated[float, Field(gt=0, le=1_000_000)]
+    """Metres; what is farther away is not found."""
+    attach: FieldNames = Field(default_factory=list)
+    """Fields of the layer, attached as LAYER_FIELD; none: its id as LAYER_id."""
+
+    @model_validator(mode="after")
+    def _has_names_of_its_own(self) -> Self:
+        for name in self.attach:
+            if name in _ANSWERS:
+                raise refusal(
+                    f"{name} is what this step attaches itself.",
+                    "Leave it out, or get that field by a join.",
+                    "conflict",
+                )
+        return self
+
+
 class Where(Section):
     """What doesn't fulfil every condition counts as filtered."""
 
@@ -131,6 +157,8 @@ class Step(Section):
     """Invalid geometries are errors, or are repaired."""
     join: Join | None = None
     """The layer's attributes on the features that lie in it."""
+    nearest: Nearest | None = None
+    """The nearest feature of a layer, and the place on it."""
     where: Where | None = None
     """What doesn't fulfil the conditions counts as filtered."""
     keep: FieldNames | None = None
@@ -139,8 +167,6 @@ class Step(Section):
     """Properties that are left out."""
     python: Annotated[Text, AfterValidator(_call)] | None = None
     """A user's own step: module:function, called with each chunk in the workers."""
-    nearest: Any = None
-    """Not in this version: distance and place on the nearest line."""
     sample: Any = None
     """Not in this version: a raster's value at the point."""
     zonal: Any = None
