@@ -82,8 +82,8 @@ class Nearest:
         for name, column in self._columns.items():
             for row in rows:
                 row[name] = None
-            values = column.values(found["feature"][hits])
-            for hit, value in zip(hits.tolist(), values, strict=True):
+            attached = column.values(found["feature"][hits])
+            for hit, value in zip(hits.tolist(), attached, strict=True):
                 rows[hit][name] = copied(value)
         is_line = np.zeros(len(rows), dtype=np.bool_)
         is_line[hits] = self._dimensions[found["feature"][hits]] == LINES
