@@ -52,7 +52,7 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path
     )
-    crs = known_crs(worker)
+    crs = known_crs(worker, layers)
     for stream in settings.streams:
         tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
     return tried

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 __all__ = [
+    "FenceLimits",
     "Fields",
     "LayerSpec",
     "Limits",
@@ -110,12 +111,30 @@ def keeps_state(stream: StreamSpec) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FenceLimits:
+    """Bounds on a live layer; what is beyond one is refused, and what was there before stays."""
+
+    features: int = 10_000
+    payload: int = 262_144  # bytes of one Feature
+    size: int = 32_000_000  # bytes of all Features together
+    vertices: int = 10_000  # in one Feature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
-    """A reference layer: a file of features that every worker holds."""
+    """A reference layer: a file, or live from retained messages; one of the two is given."""
 
     name: str
-    path: str  # absolute
+    path: str = ""  # absolute
+    topic: str = ""  # a filter
     crs: str = "EPSG:4326"
+    check_s: float = 2.0  # how often the file is looked at
+    limits: FenceLimits = FenceLimits()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its features come as messages."""
+        return bool(self.topic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,15 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import shapely
 
 from geoweir.core.spec import LayerSpec
 from geoweir.errors import GeoweirError
 from geoweir.spatial.crs import Geometries
+from geoweir.spatial.file.format import LayerFileError
+from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.source import LayerSource, read_source
 
 __all__ = ["Layer", "Match", "Predicate", "TooComplexError"]
@@ -48,6 +52,7 @@ class Layer:
         attributes: a column per property; None where a feature doesn't have it.
         geometries: prepared geometries (object array), None for a feature without one.
         repaired: how many of them had to be repaired when read.
+        version: the content's digest as hexadecimal digits: equal content, equal version.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Layer:
     vertices: npt.NDArray[np.int32]
     is_surface: npt.NDArray[np.bool_]
     repaired: int
+    version: str = ""
 
     def __repr__(self) -> str:
         return f"<Layer {self.name} {self.crs} features={len(self)} repaired={self.repaired}>"
@@ -76,7 +82,23 @@ class Layer:
         return cls.build(spec.name, spec.crs, read_source(spec.path))
 
     @classmethod
-    def build(cls, name: str, crs: str, source: LayerSource) -> Layer:
+    def open(cls, name: str, file: MappedFile) -> Layer:
+        """The layer in a mapped file; LayerFileError where there is none."""
+        if file.header.kind != "layer":
+            raise LayerFileError(f"it holds a {file.header.kind}, not a layer")
+        numbers = file.array("source", "<u4")
+        order = np.argsort(numbers)
+        rows = orjson.loads(bytes(file.array("rows", "u1")))
+        source = LayerSource(
+            ids=[rows[index]["id"] for index in order],
+            properties=[rows[index]["properties"] for index in order],
+            geometries=ragged_of(file).to_shapely(order),
+            repaired=file.meta["repaired"],
+        )
+        return cls.build(name, file.meta["crs"], source, file.header.version)
+
+    @classmethod
+    def build(cls, name: str, crs: str, source: LayerSource, version: str = "") -> Layer:
         """Prepares and indexes what was read."""
         shapely.prepare(source.geometries)
         tree = shapely.STRtree(source.geometries)
@@ -91,6 +113,7 @@ class Layer:
             vertices=shapely.get_num_coordinates(source.geometries),
             is_surface=shapely.get_dimensions(source.geometries) == _SURFACE,
             repaired=source.repaired,
+            version=version,
         )
 
     def column(self, field: str) -> list[Any]:

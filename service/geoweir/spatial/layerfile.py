@@ -48,6 +48,7 @@ def write_layer(target: str | Path | int, crs: str, given: LayerFeatures, source
     meta = {
         "crs": crs,
         "features": len(ragged),
+        "fields": sorted({name for row in given.properties for name in row}),
         "repaired": given.repaired,
         "source": source,
         "bounds": _bounds(boxes),

@@ -80,6 +80,8 @@ def _column(layer: Layer, field: str) -> list[Any]:
     try:
         return layer.column(field)
     except KeyError:
+        if not len(layer):  # a live layer before its first feature: nothing can match
+            return []
         known = ", ".join(["id", *layer.attributes])
         raise ConfigurationError(
             f"join: no feature of layer {layer.name} has {field!r}. Its fields: {known}."
