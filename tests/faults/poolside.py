@@ -16,7 +16,16 @@ from geoweir.core.work import ChunkWork
 from geoweir.pool.shelf import Shelf, ShelfFile
 from geoweir.pool.supervisor import Pool
 
-__all__ = ["Restarts", "Shelved", "answers", "descriptors", "file_of", "pool_of", "processes_with", "work"]
+__all__ = [
+    "Restarts",
+    "Shelved",
+    "answers",
+    "descriptors",
+    "file_of",
+    "pool_of",
+    "processes_with",
+    "work",
+]
 
 
 class Restarts:

@@ -19,9 +19,20 @@ from geoweir.errors import GeoweirError, UsageError
 __all__ = ["main", "named"]
 
 #: Each command's module in this package: ``add_parser(subparsers)`` and ``run(args) -> int``.
-_COMMANDS: Final = ("run", "check", "demo", "replay", "audit", "bench", "tap", "top", "schema")
+_COMMANDS: Final = (
+    "run",
+    "check",
+    "demo",
+    "replay",
+    "audit",
+    "bench",
+    "tap",
+    "top",
+    "schema",
+    "compile",
+)
 #: What ``run`` becomes and starts; no help shows them.
-_INNER: Final = ("serve", "supervise", "member")
+_INNER: Final = ("serve", "supervise", "member", "prepare")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
+import numpy as np
+
+from geoweir.core.spec import LayerSpec, StepSpec, StreamSpec, WorkerSpec
 from geoweir.errors import ConfigurationError, GeoweirError, WorkerError
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath
 from geoweir.settings.values import Settings
 from geoweir.spatial.crs import KnownCrs
+from geoweir.spatial.file.format import LayerFileError
+from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.source import LayerSource
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -42,11 +47,13 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
         try:
-            layers[spec.name] = layer = Layer.load(spec)
-        except ConfigurationError as error:
+            layers[spec.name] = layer = _layer(spec)
+        except (ConfigurationError, LayerFileError, OSError) as error:
             place = ("layers", spec.name, "path")
             tried.faults.append(_fault(document, place, "broken-file", error))
         else:
+            if spec.is_live:
+                continue
             repaired = f", {layer.repaired} repaired" if layer.repaired else ""
             tried.layers.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
     worker = WorkerSpec(
@@ -56,6 +63,15 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     for stream in settings.streams:
         tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
     return tried
+
+
+def _layer(spec: LayerSpec) -> Layer:
+    """The layer as a worker would have it at the start: a live one is still empty."""
+    if spec.is_live:
+        return Layer.build(spec.name, spec.crs, LayerSource([], [], np.empty(0, dtype=object), 0))
+    if spec.path.lower().endswith(".gwl"):
+        return Layer.open(spec.name, MappedFile.open(spec.path))
+    return Layer.load(spec)
 
 
 def _try_steps(
@@ -88,7 +104,7 @@ def _place(stream: StreamSpec, number: int, step: StepSpec) -> KeyPath:
     return ("streams", stream.name, "steps", number, step.name)
 
 
-def _fault(document: Document, place: KeyPath, code: str, error: GeoweirError) -> Fault:
+def _fault(document: Document, place: KeyPath, code: str, error: GeoweirError | OSError) -> Fault:
     """A fault of an error whose text is what is wrong, and what to do."""
     text = str(error).removeprefix(f"{place[-1]}: ")  # the place has said so
     what, _, remedy = text.partition(". ")

@@ -116,7 +116,7 @@ class FenceLimits:
 
     features: int = 10_000
     payload: int = 262_144  # bytes of one Feature
-    size: int = 32_000_000  # bytes of all Features together
+    total: int = 32_000_000  # bytes of all Features together
     vertices: int = 10_000  # in one Feature
 
 

@@ -1,6 +1,7 @@
 """Making worker processes: the service's side of the forkserver.
 
-What blocks here does so for milliseconds (the first ``spawn`` for as long as the imports take), so the loop calls it through ``in_thread``. There is one forkserver per service process, as
+What blocks here does so for milliseconds (the first ``spawn`` for as long as the imports take), so
+the loop calls it through ``in_thread``. There is one forkserver per service process, as
 ``multiprocessing`` has it; should it die, the next ``spawn`` starts another.
 """
 
@@ -26,7 +27,7 @@ from geoweir.pool.memory import Statm
 from geoweir.pool.waiting import RunQueue
 from geoweir.pool.worker import serve
 
-__all__ = ["Spawned", "in_thread", "is_ended", "reap", "spawn"]
+__all__ = ["Spawned", "in_thread", "is_ended", "reap", "sparse_environment", "spawn"]
 
 REAP_S: Final = 1.0  # for the forkserver to tell how a dead worker ended
 _PRELOAD: Final = "geoweir.pool.preload"
@@ -72,7 +73,7 @@ def spawn(body: bytes, name: str, warm: str) -> Spawned:
     with theirs, doorstep, contextlib.ExitStack() as undo:
         undo.callback(ours.close)  # which ends the worker, too
         undo.callback(door.close)
-        door.setblocking(False)
+        door.settimeout(0.0)
         process = _forkserver.start(body, name, (theirs, doorstep), warm)
         pid = process.pid or 0
         pidfd = os.pidfd_open(pid)
@@ -80,6 +81,12 @@ def spawn(body: bytes, name: str, warm: str) -> Spawned:
         spawned = Spawned(process, ours, door, pid, pidfd, Statm(pid), RunQueue(pid))
         undo.pop_all()
         return spawned
+
+
+def sparse_environment() -> dict[str, str]:
+    """The environment that whoever works on bytes from strangers is to have: without secrets."""
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    return kept | _SETTINGS
 
 
 def is_ended(pidfd: int) -> bool:
@@ -147,9 +154,7 @@ class _Forkserver:
     def start(
         self, body: bytes, name: str, sockets: tuple[socket.socket, socket.socket], warm: str
     ) -> BaseProcess:
-        process = self._context.Process(
-            target=serve, args=(*sockets, body), name=name, daemon=True
-        )
+        process = self._context.Process(target=serve, args=(*sockets, body), name=name, daemon=True)
         with self.lock:
             is_new = not self._is_alive()
             if is_new:
@@ -183,11 +188,10 @@ def _parent_of(pid: int) -> int:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """The environment that the forkserver, and so every worker, is to have."""
-    before = dict(os.environ)
-    for name in before:
-        if _SECRET.search(name):
-            del os.environ[name]
-    os.environ.update(_SETTINGS)
+    before, during = dict(os.environ), sparse_environment()
+    for name in before.keys() - during.keys():
+        del os.environ[name]
+    os.environ.update(during)
     try:
         yield
     finally:

@@ -90,16 +90,18 @@ class Holding:
         refused = []
         for handed, descriptor in self._taken():
             try:
-                layers = self._layers | {handed.name: self._opened(handed.name, descriptor)}
-                chains = self._build(self._spec, layers)
-                if not fits():
-                    raise WorkerError("it leaves too little of pool.memory for chunks")
+                self._take_up(handed.name, descriptor, fits)
             except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays
-                text = self._told(error)
-                refused.append(Refused(handed.name, handed.version, text))
-            else:
-                self._layers, self.chains = layers, chains
+                refused.append(Refused(handed.name, handed.version, self._told(error)))
         return refused
+
+    def _take_up(self, name: str, descriptor: int, fits: Callable[[], bool]) -> None:
+        """Takes one file up, or raises and has changed nothing."""
+        layers = self._layers | {name: self._opened(name, descriptor)}
+        chains = self._build(self._spec, layers)
+        if not fits():
+            raise WorkerError("it leaves too little of pool.memory for chunks")
+        self._layers, self.chains = layers, chains
 
     def _opened(self, name: str, descriptor: int) -> Any:  # noqa: ANN401 - the seam's own type
         try:

@@ -77,11 +77,11 @@ class Shelf:
         self.changed.set()
 
     def files(self) -> list[ShelfFile]:
-        """What a new worker is to get: a file for every name, none on trial where there is another."""
+        """What a new worker is to get, for every name; none on trial where there is another."""
         return [place.before or place.now for place in self._places.values()]
 
     def missing(self, held: Mapping[str, str]) -> list[ShelfFile]:
-        """What a worker is to get that holds these versions; what a worker died over comes alone."""
+        """What a worker is to get that holds these; what another died over comes alone."""
         behind = [p for name, p in self._places.items() if held.get(name) != p.now.version]
         suspects = [place.now for place in behind if place.deaths]
         return suspects[:1] or [place.now for place in behind]

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _PLAIN_SUFFIXES: Final = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
-LAYER_SUFFIXES: Final = (*_PLAIN_SUFFIXES, *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES))
+LAYER_SUFFIXES: Final = (".gwl", *_PLAIN_SUFFIXES, *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES))
 _LONGEST_SECRET: Final = 65_536  # bytes
 
 

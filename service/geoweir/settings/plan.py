@@ -17,7 +17,10 @@ def plan(settings: Settings) -> list[str]:
         "sandbox   not in this version",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
-        *(f"layer     {one.name}: {one.path} ({one.crs})" for one in settings.layers),
+        *(
+            f"layer     {one.name}: {f'live, {one.topic}' if one.is_live else one.path} ({one.crs})"
+            for one in settings.layers
+        ),
         *(line for stream in settings.streams for line in _stream(stream)),
     ]
 

@@ -132,8 +132,6 @@ def _crs_problem(name: str) -> str | None:
 
 def _layer_files(document: Document, folder: Path) -> Iterator[Fault]:
     for path, name in texts(document, "layers", EACH, "path"):
-        if name.lower().endswith(".gwl"):
-            continue  # not built: said elsewhere
         if not has_layer_suffix(name):
             message = f"{document.quoted(path)} does not end as a layer's file."
             remedy = f"Use one of {', '.join(LAYER_SUFFIXES)}."

@@ -22,8 +22,8 @@ from geoweir.pool.frames import (
     Request,
     Unfit,
     checked_done,
-    decode_reply,
     decode_order,
+    decode_reply,
     encode_frame,
     pack,
 )

@@ -18,25 +18,46 @@ from geoweir.settings.models.types import (
     size,
 )
 
-__all__ = ["Layer", "Raster", "Stream", "Topic"]
+__all__ = ["FenceLimits", "Layer", "Raster", "Stream", "Topic"]
 
 _BOX: Final = 4  # numbers in a bounding box
+
+
+class FenceLimits(Section):
+    """Bounds on a live layer; beyond one a Feature is refused, and the one before it stays."""
+
+    features: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Features at once."""
+    payload: Annotated[int, size("100B", "16MB")] = 262_144
+    """Size of one Feature."""
+    total: Annotated[int, size("1KB", "1GB")] = 32_000_000
+    """Size of all Features together."""
+    vertices: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Vertices of one Feature."""
 
 
 class Layer(Section):
     """Features that telemetry is compared with: a file, or live from topics."""
 
     path: Text | None = None
-    """A GeoJSON file, plain or gzipped, relative to the configuration's folder."""
+    """A compiled layer (.gwl) or a GeoJSON file, relative to the configuration's folder."""
     topic: Text | None = None
-    """Not in this version: a topic filter of retained Features."""
+    """A topic filter of retained messages: one Feature each, an empty one removes it."""
     crs: Text = "EPSG:4326"
     """The CRS of the layer's coordinates."""
+    check: Annotated[float, duration("100ms", "1h")] = 2.0
+    """How often the file is looked at; a changed one is taken up without a pause."""
+    limits: FenceLimits = FenceLimits()
+    """Bounds on a live layer."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.path is None) == (self.topic is None):
-            raise refusal("a layer has one source: a path.", "Write path: FILE.", "missing-key")
+            raise refusal(
+                "a layer has one source: a path or a topic.",
+                "Write path: FILE, or topic: FILTER for a live layer.",
+                "missing-key",
+            )
         return self
 
 
