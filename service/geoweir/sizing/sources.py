@@ -23,6 +23,7 @@ from geoweir.sizing.documents import Point, document
 from geoweir.sizing.places import Box, place_of, positions
 from geoweir.sizing.template import Clock, Moment, Template, split
 from geoweir.sizing.topics import UngeneratedError, copies, input_topic, needed_levels
+from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.source import read_source
 
 __all__ = ["Recorded", "Source", "extents", "generated", "recorded"]
@@ -70,12 +71,19 @@ def extents() -> Callable[[LayerSpec], Box | None]:
 
     def extent(layer: LayerSpec) -> Box | None:
         if layer.name not in known:
-            west, south, east, north = shapely.total_bounds(read_source(layer.path).geometries)
-            box = (float(west), float(south), float(east), float(north))
-            known[layer.name] = box if np.isfinite(box).all() else None
+            known[layer.name] = None if layer.is_live else _bounds(layer.path)
         return known[layer.name]
 
     return extent
+
+
+def _bounds(path: str) -> Box | None:
+    if path.lower().endswith(".gwl"):
+        bounds = MappedFile.open(path).meta.get("bounds") or [np.nan] * 4
+    else:
+        bounds = shapely.total_bounds(read_source(path).geometries)
+    west, south, east, north = map(float, bounds)
+    return (west, south, east, north) if np.isfinite([west, south, east, north]).all() else None
 
 
 def generated(
