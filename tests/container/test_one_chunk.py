@@ -23,11 +23,12 @@ from geoweir.core.outcome import REASON_CODES
 from geoweir.core.spec import WorkerSpec
 from geoweir.core.work import ChunkWork
 from geoweir.settings.load import load
-from geoweir.steps.chain import chains, load_layers
+from geoweir.spatial.layer import Layer
+from geoweir.steps.chain import chains
 
 settings = load(Path("/etc/geoweir/geoweir.yaml"), {}).settings
 spec = WorkerSpec(streams=settings.streams, layers=settings.layers)
-(chain,) = chains(spec, load_layers(spec))
+(chain,) = chains(spec, {layer.name: Layer.load(layer) for layer in settings.layers})
 at = '{"type": "Point", "coordinates": [%s]}'
 payloads = [(at % "145.77, -16.92").encode(), (at % "0, 0").encode(), b"no"]
 done = chain.run(ChunkWork(0, payloads, [f"positions/{i}" for i in range(3)], [1.75e9] * 3))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    from faults.poolside import answers, descriptors, pool_of, processes_with, work
+    from faults.poolside import answers, descriptors, file_of, pool_of, processes_with, work
     from geoweir.pool.supervisor import Pool
 
 
@@ -56,14 +56,6 @@ def all_processes() -> list[int]:
     return processes_with("MARKER=" + os.environ["MARKER"])
 
 
-async def large() -> None:
-    async with pool_of(1, layers=("large", "loaded"), memory=60_000_000) as pool:
-        assert await answers(pool, "touch")
-        (loaded,) = await answers(pool, "layer-pid")
-        stats = pool.stats()[0]
-        print(stats.private_bytes, int(loaded) != stats.pid)
-
-
 async def inside() -> None:
     async with pool_of(1) as pool:
         for answer in await answers(pool, "modules", "environment"):
@@ -72,15 +64,13 @@ async def inside() -> None:
 
 
 async def forkserver() -> None:
-    async with pool_of(2, layers=("loaded",)) as pool:
-        (before,) = await answers(pool, "layer-pid")
+    async with pool_of(2, layers=[file_of("zones", "1", b"one")]) as pool:
         pid = pool.stats()[0].pid
         assert pid is not None
         os.kill(parent_of(pid), signal.SIGKILL)
         while any(stats.restarts == 0 for stats in pool.stats()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        (after,) = await answers(pool, "layer-pid")
-        assert after != before
+        assert await answers(pool, "layer zones") == [b"one"]
         print("ok")
 
 

@@ -6,16 +6,26 @@ import contextlib
 import os
 import sys
 import types
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from unittest import mock
 
 from faults.misbehaviour import CHAINS
-from geoweir.core.spec import LayerSpec, PoolSpec, WorkerSpec
+from geoweir.core.spec import PoolSpec, WorkerSpec
 from geoweir.core.work import ChunkWork
+from geoweir.pool.shelf import Shelf, ShelfFile
 from geoweir.pool.supervisor import Pool
 
-__all__ = ["Restarts", "answers", "descriptors", "layered", "pool_of", "processes_with", "work"]
+__all__ = [
+    "Restarts",
+    "Shelved",
+    "answers",
+    "descriptors",
+    "file_of",
+    "pool_of",
+    "processes_with",
+    "work",
+]
 
 
 class Restarts:
@@ -31,20 +41,39 @@ class Restarts:
         return [reason for _, reason, _ in self.seen]
 
 
+class Shelved:
+    """Remembers what workers did with files."""
+
+    def __init__(self) -> None:
+        self.took: list[tuple[str, str]] = []
+        self.nos: list[tuple[str, str, str]] = []
+
+    def taken(self, name: str, version: str) -> None:
+        self.took.append((name, version))
+
+    def refused(self, name: str, version: str, why: str) -> None:
+        self.nos.append((name, version, why))
+
+
 @contextlib.asynccontextmanager
 async def pool_of(
     workers: int = 2,
     *,
     memory: int = 150_000_000,
-    layers: tuple[str, ...] = (),
+    layers: Sequence[ShelfFile] = (),
     restarts: Restarts | None = None,
+    shelved: Shelved | None = None,
 ) -> AsyncIterator[Pool]:
     # A worker imports its parent's main module again; the test runner is none of its business.
     with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
+        shelf = Shelf(shelved or Shelved())
+        for file in layers:
+            shelf.put(file)
         pool = Pool(
             PoolSpec(workers=workers, memory=memory),
-            layered(*layers),
+            WorkerSpec(streams=()),
             events=restarts or Restarts(),
+            shelf=shelf,
             chains=CHAINS,
         )
         await pool.start()
@@ -52,12 +81,14 @@ async def pool_of(
             yield pool
         finally:
             await pool.close(0.0)
+            shelf.close()
 
 
-def layered(*names: str) -> WorkerSpec:
-    return WorkerSpec(
-        streams=(), layers=tuple(LayerSpec(name=name, path=f"/none/{name}") for name in names)
-    )
+def file_of(name: str, version: str, content: bytes = b"") -> ShelfFile:
+    """An open file, whose content says to ``misbehaviour`` what to do with it."""
+    descriptor = os.memfd_create(name)
+    os.write(descriptor, content)
+    return ShelfFile(name, version, descriptor)
 
 
 def work(*payloads: str) -> ChunkWork:

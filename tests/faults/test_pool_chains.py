@@ -5,33 +5,27 @@ from __future__ import annotations
 import json
 import sys
 import types
-from pathlib import Path
 from unittest import mock
 
-from faults.poolside import Restarts
-from geoweir.core.spec import LayerSpec, PoolSpec, StepSpec, StreamSpec, WorkerSpec
+import numpy as np
+import shapely
+
+from faults.poolside import Restarts, Shelved, file_of
+from geoweir.core.spec import PoolSpec, StepSpec, StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkWork
+from geoweir.pool.shelf import Shelf
 from geoweir.pool.supervisor import Pool
+from geoweir.spatial.layerfile import LayerFeatures, write_layer
 
 
-def square(name: str, west: float) -> dict[str, object]:
-    ring = [[west, 0], [west + 1, 0], [west + 1, 1], [west, 1], [west, 0]]
-    return {
-        "type": "Feature",
-        "id": name,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "properties": {},
-    }
-
-
-async def test_a_chunk_goes_through_the_configured_steps(tmp_path: Path) -> None:
-    file = tmp_path / "zones.geojson"
-    zones = [square("left", 0), square("right", 2)]
-    file.write_text(json.dumps({"type": "FeatureCollection", "features": zones}))
+async def test_a_chunk_goes_through_the_configured_steps() -> None:
+    zones = np.array([shapely.box(0, 0, 1, 1), shapely.box(2, 0, 3, 1)], dtype=object)
+    given = LayerFeatures(["left", "right"], [{}, {}], zones)
+    zones_file = file_of("zones", "?")
+    version = write_layer(zones_file.descriptor, "EPSG:4326", given, "zones")
     join = StepSpec(name="join", options={"layer": "zones"})
     spec = WorkerSpec(
         streams=(StreamSpec(name="fleet", subscribe=("fleet/#",), steps=(join,)),),
-        layers=(LayerSpec(name="zones", path=str(file)),),
     )
     points = [
         json.dumps(
@@ -42,15 +36,19 @@ async def test_a_chunk_goes_through_the_configured_steps(tmp_path: Path) -> None
     ]  # fmt: skip
     # A worker imports its parent's main module again; the test runner is none of its business.
     with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
-        pool = Pool(PoolSpec(workers=1), spec, events=Restarts())
+        shelf = Shelf(Shelved())
+        shelf.put(zones_file)
+        pool = Pool(PoolSpec(workers=1), spec, events=Restarts(), shelf=shelf)
         await pool.start()
     try:
         work = ChunkWork(0, points, ["fleet/1", "fleet/2"], [1.8e9, 1.8e9])
         ran = await (await pool.idle()).run(work, deadline_s=20)
     finally:
         await pool.close(1)
+        shelf.close()
     assert ran.done is not None, ran.detail
     assert ran.done.codes == b"\x00\x00"
     texts = [message.payload.decode() for message in ran.done.messages]
     assert "left" in texts[0]
     assert "right" in texts[1]
+    assert f'"layers":{{"zones":"{version[:12]}"}}' in texts[0]

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from geoweir.app.heat import Heat
+from geoweir.app.layers.registry import Layers
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
 from geoweir.codec.key import input_digest
@@ -27,7 +28,7 @@ from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.repeats import Repeats
-from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.spec import LayerSpec, StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
 from geoweir.mqtt.inlet import MqttInlet
@@ -61,6 +62,11 @@ __all__ = ["Service"]
 #: How long a start waits for a broker that isn't there.
 _FIRST_CONTACT_S: Final = 5.0
 _HEALTH_EVERY_S: Final = 60.0
+#: How long the first inputs wait for what the broker retains of live layers.
+_FIRST_FENCES_S: Final = 8.0
+#: Messages of a live layer that are on their way at once, and bytes of them.
+_FENCE_WINDOW: Final = 1000
+_FENCE_BYTES: Final = 32_000_000
 #: Shares of ``shutdown_grace``: for finishing what is in hand, and then for what was cut short.
 _FINISHING: Final = 0.75
 _CUTTING: Final = 0.1
@@ -94,23 +100,33 @@ class Service:
         self._show = show or self._serve_http
         self._version = version("geoweir")
         names = [stream.name for stream in settings.streams]
+        live = {spec.name: f"layer:{spec.name}" for spec in settings.layers if spec.is_live}
         self._metrics = Metrics(
             streams={s.name: [step.name for step in s.steps] for s in settings.streams},
             layers=[layer.name for layer in settings.layers],
+            live=live,
             version=self._version,
         )
-        self._reporting = Reporting(self._metrics, options.name, names)
+        self._reporting = Reporting(self._metrics, options.name, [*names, *live.values()])
         self._account = Account(names)
         self._lag = LagMeter(self._metrics.lag)
         self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
         self._observers = Observers(names, identify=self._identify)
         self._tap = Tap(self._observers)
+        self._layers = Layers(
+            settings.layers,
+            settings.streams,
+            emit=self._reporting.emit,
+            send=self._send_aside,
+            make_inlet=self._make_layer_inlet,
+        )
         self._pool = Pool(
             settings.pool,
             WorkerSpec(
                 streams=settings.streams, layers=settings.layers, module_path=settings.module_path
             ),
             events=self._reporting,
+            shelf=self._layers.shelf,
         )
         self._tasks: asyncio.TaskGroup | None = None
         self._spawned: set[asyncio.Task[None]] = set()
@@ -251,6 +267,7 @@ class Service:
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
+            await self._layers.start()
             await self._pool.start()
             # What start-up made lives as long as we do: the collector need not look at it again.
             gc.collect()
@@ -260,6 +277,11 @@ class Service:
                 await self._run_stages(stop, on_ready, face.url)
         finally:
             await self._pool.close(0.0)
+            self._layers.close()
+
+    def look_at_layers(self) -> None:
+        """Looks at the files of layers now."""
+        self._layers.look_now()
 
     async def _first_contact(self) -> None:
         """Knocks at the broker, so that a wrong address or password ends the start clearly."""
@@ -285,8 +307,13 @@ class Service:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._status.state = "online"
-            connections = [
-                tasks.create_task(self._outlet.run(), name="outlet"),
+            connections = [tasks.create_task(self._outlet.run(), name="outlet")]
+            keepers = [
+                tasks.create_task(self._layers.run(), name="layers"),
+                tasks.create_task(self._lag.run(), name="lag"),
+            ]
+            await self._first_fences(stop)
+            connections += [
                 *(
                     tasks.create_task(inlet.run(), name=f"inlet-{name}")
                     for name, inlet in self._inlets.items()
@@ -296,8 +323,7 @@ class Service:
                 tasks.create_task(self._dispatch.run(), name="dispatch"),
                 *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
             ]
-            keepers = [
-                tasks.create_task(self._lag.run(), name="lag"),
+            keepers += [
                 tasks.create_task(self._reporting.run(), name="reporting"),
                 tasks.create_task(self._report_health(url), name="health"),
                 tasks.create_task(self._announce(on_ready, url), name="announce"),
@@ -313,6 +339,16 @@ class Service:
             # Whoever still waits for an answer of the broker waits in vain: its inputs come again.
             for task in self._spawned:
                 task.cancel()
+
+    async def _first_fences(self, stop: asyncio.Event) -> None:
+        """Waits, not for ever, so that the first inputs don't miss the fences."""
+        waits = [
+            asyncio.ensure_future(self._layers.first_sets()),
+            asyncio.ensure_future(stop.wait()),
+        ]
+        await asyncio.wait(waits, timeout=_FIRST_FENCES_S, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     async def _announce(self, on_ready: Callable[[str], None], url: str) -> None:
         while not self._reporting.is_linked():
@@ -495,6 +531,29 @@ class Service:
             Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
             events=self._reporting,
             wall=time.time,
+        )
+
+    def _send_aside(self, message: Outgoing) -> None:
+        """Publishes what no input waits for."""
+        self._outlet.send([message])
+
+    def _make_layer_inlet(self, layer: LayerSpec, linked: Callable[[bool], None]) -> MqttInlet:
+        lane = f"layer:{layer.name}"
+
+        def on_link(*, up: bool, why: str) -> None:
+            self._reporting.link("in", lane, up=up, why=why)
+            linked(up)
+
+        return MqttInlet(
+            lane=lane,
+            client_id=f"{self._settings.mqtt.client_id}-{lane}",
+            options=self._options,
+            filters=(layer.topic,),
+            qos=1,
+            window=_FENCE_WINDOW,
+            window_bytes=_FENCE_BYTES,
+            on_link=on_link,
+            session_expiry_s=0,  # each connection gets everything that is retained
         )
 
     def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:

@@ -34,7 +34,7 @@ _COMMANDS: Final = (
     "schema",
 )
 #: What ``run`` becomes and starts; no help shows them.
-_INNER: Final = ("serve", "supervise", "member")
+_INNER: Final = ("serve", "supervise", "member", "prepare")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,4 +45,5 @@ async def _serve(plan: Plan) -> None:
     service = Service(
         settings, broker_options(settings.mqtt), waits_for_broker=plan.waits_for_broker
     )
+    loop.add_signal_handler(signal.SIGHUP, service.look_at_layers)
     await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))

@@ -7,12 +7,15 @@ imported stops ``run``, and is a fault with its place here.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
+import numpy as np
+
+from geoweir.core.spec import LayerSpec, StepSpec, StreamSpec, WorkerSpec
 from geoweir.errors import ConfigurationError, GeoweirError, WorkerError
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath
@@ -23,6 +26,7 @@ from geoweir.spatial.crs import KnownCrs, parse
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.layerfile import LayerFeatures, write_layer
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -47,6 +51,9 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
         try:
+            if spec.is_live:
+                layers[spec.name] = _empty(spec)
+                continue
             file = opened_layer(spec)
             parse(file.meta["crs"])
             layers[spec.name] = Layer.load(spec)
@@ -60,7 +67,7 @@ def try_worker(settings: Settings, document: Document) -> Tried:
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path
     )
-    crs = known_crs(worker)
+    crs = known_crs(worker, layers)
     for stream in settings.streams:
         tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
     return tried
@@ -72,6 +79,17 @@ def _described(file: MappedFile) -> str:
     done = "".join(f", {meta[kind]} {kind}" for kind in KINDS if meta.get(kind))
     version = file.header.version[:12]
     return f"{meta.get('features')} features, {meta['crs']}, version {version}{done}"
+
+
+def _empty(spec: LayerSpec) -> Layer:
+    """A live layer as a worker has it before the first feature."""
+    nothing = LayerFeatures([], [], np.empty(0, dtype=object))
+    descriptor = os.memfd_create(spec.name, os.MFD_CLOEXEC)
+    try:
+        write_layer(descriptor, spec.live_crs, nothing, spec.topic)
+        return Layer.open(spec.name, MappedFile(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def _try_steps(
@@ -104,7 +122,7 @@ def _place(stream: StreamSpec, number: int, step: StepSpec) -> KeyPath:
     return ("streams", stream.name, "steps", number, step.name)
 
 
-def _fault(document: Document, place: KeyPath, code: str, error: GeoweirError) -> Fault:
+def _fault(document: Document, place: KeyPath, code: str, error: GeoweirError | OSError) -> Fault:
     """A fault of an error whose text is what is wrong, and what to do."""
     text = str(error).removeprefix(f"{place[-1]}: ")  # the place has said so
     what, _, remedy = text.partition(". ")

@@ -7,8 +7,9 @@ the whole chunk written at once, the properties of each feature.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -53,23 +54,30 @@ class _Result(NamedTuple):
     payload: bytes
 
 
-def make_encoder(spec: StreamSpec) -> Encoder:
+def make_encoder(spec: StreamSpec, layers: Mapping[str, str] = MappingProxyType({})) -> Encoder:
     """The encoder of a stream's results.
+
+    Args:
+        spec: the stream.
+        layers: the version of each layer that its steps use, as every result is to name it.
 
     Raises:
         ConfigurationError: when the topic template is malformed.
     """
-    return Encoder(spec, TopicTemplate.parse(spec.publish.topic).bind(spec.name))
+    return Encoder(spec, TopicTemplate.parse(spec.publish.topic).bind(spec.name), layers)
 
 
 class Encoder:
     """Encodes the chunks of one stream."""
 
-    def __init__(self, spec: StreamSpec, topic: TopicTemplate) -> None:
+    def __init__(self, spec: StreamSpec, topic: TopicTemplate, layers: Mapping[str, str]) -> None:
         self._stream = spec.name
         self._topic = topic
         self._batch = spec.publish.batch == "chunk"
         self._geoweir = b',"geoweir":{"stream":' + orjson.dumps(spec.name)
+        # Not in the key: the same input is the same result, whichever version it met.
+        named = b',"layers":' + orjson.dumps(dict(layers)) if layers else b""
+        self._end = b'"' + named + b"}}"
 
     def encode(self, features: Features, work: ChunkWork) -> Encoded:
         """Encodes the result of every feature that is not filtered; never raises for an input."""
@@ -103,7 +111,7 @@ class Encoder:
                     arrivals[work.received[inputs[row]]],
                     b'","key":"',
                     keys[row].encode(),
-                    b'"}}',
+                    self._end,
                 )
             )
             results.append(_Result(row, inputs[row], keys[row], payload))

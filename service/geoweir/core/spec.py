@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 __all__ = [
+    "FenceLimits",
     "Fields",
     "LayerSpec",
     "Limits",
@@ -113,22 +114,48 @@ def keeps_state(stream: StreamSpec) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FenceLimits:
+    """Bounds on a live layer; what is beyond one is refused, and what was there before stays."""
+
+    features: int = 10_000
+    payload: int = 262_144  # bytes of one Feature
+    total: int = 32_000_000  # bytes of all Features together
+    vertices: int = 10_000  # in one Feature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
-    """A reference layer: a compiled file, or a source that is compiled into the cache.
+    """A reference layer: a file, or live from retained messages; one of the two is given.
 
     Attributes:
         name: as in the configuration.
-        path: absolute.
+        path: absolute: a compiled file, or a source that is compiled into the cache.
+        topic: a filter of retained messages, one Feature each.
         crs: the layer's; None: the file's own.
         id: the property that becomes the id; None: the source's usual place.
         keep: the properties that are kept; None: all.
+        check_s: how often the file is looked at.
+        limits: of a live layer.
     """
 
     name: str
-    path: str
+    path: str = ""
+    topic: str = ""
     crs: str | None = None
     id: str | None = None
     keep: tuple[str, ...] | None = None
+    check_s: float = 2.0
+    limits: FenceLimits = FenceLimits()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its features come as messages."""
+        return bool(self.topic)
+
+    @property
+    def live_crs(self) -> str:
+        """What the coordinates of a live layer are in."""
+        return self.crs or "EPSG:4326"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Making worker processes: the service's side of the forkserver.
 
-What blocks here does so for milliseconds (the first ``spawn`` for as long as the layers take to
-load), so the loop calls it through ``in_thread``. There is one forkserver per service process, as
+What blocks here does so for milliseconds (the first ``spawn`` for as long as the imports take), so
+the loop calls it through ``in_thread``. There is one forkserver per service process, as
 ``multiprocessing`` has it; should it die, the next ``spawn`` starts another.
 """
 
@@ -15,7 +15,6 @@ import re
 import select
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,12 +23,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final, TypeVar
 
-from geoweir.pool.frames import PRELOAD_VARIABLE
 from geoweir.pool.memory import Statm
 from geoweir.pool.waiting import RunQueue
 from geoweir.pool.worker import serve
 
-__all__ = ["Spawned", "in_thread", "is_ended", "keep_assignment", "reap", "spawn"]
+__all__ = ["Spawned", "in_thread", "is_ended", "reap", "sparse_environment", "spawn"]
 
 REAP_S: Final = 1.0  # for the forkserver to tell how a dead worker ended
 _PRELOAD: Final = "geoweir.pool.preload"
@@ -46,41 +44,49 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A process that was just forked, the service's end of its socket, and a handle on it."""
+    """A process that was just forked, the service's ends of its sockets, and a handle on it."""
 
     process: BaseProcess
     channel: socket.socket
+    door: socket.socket  # for descriptors; never waited for
     pid: int
     pidfd: int
     statm: Statm
     run_queue: RunQueue
 
 
-def keep_assignment(body: bytes) -> Path:
-    """Writes an assignment where a forkserver can find it; the caller deletes the file."""
-    descriptor, path = tempfile.mkstemp(prefix="geoweir-", suffix=".assignment")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(body)
-    return Path(path)
-
-
-def spawn(body: bytes, name: str, preload: Path) -> Spawned:
+def spawn(body: bytes, name: str, warm: str) -> Spawned:
     """Forks a worker for an assignment.
+
+    Args:
+        body: the packed assignment.
+        name: of the process.
+        warm: a module that a new forkserver imports, and so every worker has from birth.
 
     Raises:
         OSError: there was no process or descriptor to be had.
         EOFError: the forkserver died meanwhile.
     """
     ours, theirs = socket.socketpair()
-    with theirs, contextlib.ExitStack() as undo:
+    # Packets keep their bounds, so that each message of descriptors is one read.
+    door, doorstep = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, doorstep, contextlib.ExitStack() as undo:
         undo.callback(ours.close)  # which ends the worker, too
-        process = _forkserver.start(body, name, theirs, preload)
+        undo.callback(door.close)
+        door.settimeout(0.0)
+        process = _forkserver.start(body, name, (theirs, doorstep), warm)
         pid = process.pid or 0
         pidfd = os.pidfd_open(pid)
         undo.callback(os.close, pidfd)
-        spawned = Spawned(process, ours, pid, pidfd, Statm(pid), RunQueue(pid))
+        spawned = Spawned(process, ours, door, pid, pidfd, Statm(pid), RunQueue(pid))
         undo.pop_all()
         return spawned
+
+
+def sparse_environment() -> dict[str, str]:
+    """The environment that whoever works on bytes from strangers is to have: without secrets."""
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    return kept | _SETTINGS
 
 
 def is_ended(pidfd: int) -> bool:
@@ -98,6 +104,7 @@ def reap(spawned: Spawned) -> str:
         with contextlib.suppress(ValueError):  # the forkserver died before it could tell
             spawned.process.close()
     os.close(spawned.pidfd)
+    spawned.door.close()
     spawned.statm.close()
     spawned.run_queue.close()
     if status is None:
@@ -144,13 +151,15 @@ class _Forkserver:
         self._context = multiprocessing.get_context("forkserver")
         self._pidfd: int | None = None
 
-    def start(self, body: bytes, name: str, channel: socket.socket, preload: Path) -> BaseProcess:
-        process = self._context.Process(target=serve, args=(channel, body), name=name, daemon=True)
+    def start(
+        self, body: bytes, name: str, sockets: tuple[socket.socket, socket.socket], warm: str
+    ) -> BaseProcess:
+        process = self._context.Process(target=serve, args=(*sockets, body), name=name, daemon=True)
         with self.lock:
             is_new = not self._is_alive()
             if is_new:
-                self._context.set_forkserver_preload([_PRELOAD])
-                with _environment(preload):
+                self._context.set_forkserver_preload([warm, _PRELOAD])
+                with _environment():
                     forkserver.ensure_running()
             process.start()
             if is_new:
@@ -177,16 +186,15 @@ def _parent_of(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def _environment(preload: Path) -> Iterator[None]:
+def _environment() -> Iterator[None]:
     """The environment that the forkserver, and so every worker, is to have."""
-    before = dict(os.environ)
-    for name in before:
-        if _SECRET.search(name):
-            del os.environ[name]
-    os.environ.update(_SETTINGS, **{PRELOAD_VARIABLE: str(preload)})
+    before, during = dict(os.environ), sparse_environment()
+    for name in before.keys() - during.keys():
+        del os.environ[name]
+    os.environ.update(during)
     try:
         yield
     finally:
-        for name in (PRELOAD_VARIABLE, *_SETTINGS):
+        for name in _SETTINGS:
             os.environ.pop(name, None)
         os.environ.update(before)

@@ -22,31 +22,33 @@ from geoweir.pool.sighted import Sighted, checked_sightings
 __all__ = [
     "FRAME_LIMIT",
     "LENGTH",
-    "PRELOAD_VARIABLE",
     "Answer",
     "Assignment",
     "Failure",
     "Fault",
     "FrameReader",
+    "Hand",
+    "Handed",
+    "Order",
     "Ready",
+    "Refused",
     "Reply",
     "Request",
+    "Taken",
     "Unfit",
     "checked_done",
     "decode_assignment",
+    "decode_order",
     "decode_reply",
-    "decode_request",
     "encode_frame",
     "pack",
 ]
-
-#: Environment variable with the path of the assignment that the forkserver is to warm.
-PRELOAD_VARIABLE: Final = "GEOWEIR_PRELOAD"
 
 FRAME_LIMIT: Final = 64_000_000  # bytes of one body
 MESSAGES_LIMIT: Final = 1_000_000  # messages in one answer
 TEXT_LIMIT: Final = 2_000  # characters of a fault's text
 STEPS_LIMIT: Final = 1_000  # step times in one answer
+FILES_LIMIT: Final = 1_000  # files in one hand; the kernel passes at most 253 at once
 LENGTH: Final = struct.Struct("<I")
 
 #: Codes that a worker may give: what is reconciled is decided by the service alone.
@@ -68,14 +70,32 @@ class Failure(StrEnum):
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What a worker is for; equal bytes mean equal work, which is how a preload is recognised."""
+    """What a worker is for."""
 
-    chains: str  # "module:function"; the module also has load_layers
+    chains: str  # "module:function"; the module also has open_layer
     spec: WorkerSpec
     memory: int  # cap on private bytes
 
 
-class Request(msgspec.Struct, array_like=True, frozen=True):
+class Handed(msgspec.Struct, array_like=True, frozen=True):
+    """An open file that a worker gets: which layer of which version its descriptor is."""
+
+    name: str
+    version: str
+
+
+class Hand(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """From now on these layers are the files whose descriptors wait in the other socket.
+
+    They stand in the order of ``files``, one message for the whole hand. The first hand of a worker
+    is answered with Ready or Unfit, a later one with Taken.
+    """
+
+    files: list[Handed]
+    is_last: bool  # no further hand belongs to it
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True, tag=True):
     """A chunk for a worker; with ``each``, to be answered input by input up to the first fault."""
 
     sequence: int
@@ -94,6 +114,22 @@ class Unfit(msgspec.Struct, array_like=True, frozen=True, tag=True):
     """A worker can't become ready, for a reason that a person can mend."""
 
     text: Text
+
+
+class Refused(msgspec.Struct, array_like=True, frozen=True):
+    """A file that the worker can't use; it goes on with the one before."""
+
+    name: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
+    version: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
+    text: Text
+
+
+class Taken(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """A worker works with what it was handed, but for what it refused."""
+
+    refused: Annotated[list[Refused], msgspec.Meta(max_length=FILES_LIMIT)]
+    private: Bytes
+    inherited: Bytes
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -121,20 +157,21 @@ class Fault(msgspec.Struct, array_like=True, frozen=True, tag=True):
     text: Text
 
 
-Reply = Ready | Unfit | Answer | Fault
+Order = Hand | Request
+Reply = Ready | Unfit | Taken | Answer | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _assignments = msgspec.msgpack.Decoder(Assignment)
-_requests = msgspec.msgpack.Decoder(Request)
+_orders: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
-def pack(value: Assignment | Request | Reply) -> bytes:
+def pack(value: Assignment | Order | Reply) -> bytes:
     """The body of a frame."""
     return _encoder.encode(value)
 
 
-def encode_frame(value: Request | Reply) -> bytes:
+def encode_frame(value: Order | Reply) -> bytes:
     """A whole frame.
 
     Raises:
@@ -151,9 +188,9 @@ def decode_assignment(body: bytes) -> Assignment:
     return _assignments.decode(body)
 
 
-def decode_request(body: bytes | bytearray) -> Request:
+def decode_order(body: bytes | bytearray) -> Order:
     """Reads the service's own words; used in workers."""
-    return _requests.decode(body)
+    return _orders.decode(body)
 
 
 def decode_reply(body: bytes | bytearray) -> Reply:

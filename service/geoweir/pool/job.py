@@ -7,7 +7,7 @@ from typing import Final
 
 from geoweir.core.work import ChunkDone
 from geoweir.errors import WorkerError
-from geoweir.pool.frames import Answer, Failure, Fault, Ready, Reply, Unfit, checked_done
+from geoweir.pool.frames import Answer, Failure, Fault, Ready, Reply, Taken, Unfit, checked_done
 from geoweir.pool.process import Cause, WorkerProcess
 
 __all__ = ["Job"]
@@ -75,7 +75,7 @@ class Job:
             case Fault(sequence=self._sequence, index=index, failure=failure, text=text):
                 self._expect(index)
                 self._finish(failure, text)
-            case Answer() | Fault() | Ready() | Unfit():
+            case Answer() | Fault() | Ready() | Unfit() | Taken():
                 raise WorkerError("a worker sent a reply that nobody asked for")
 
     def _take(self, answer: Answer) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from geoweir.core.work import ChunkDone, ChunkWork
@@ -18,12 +17,16 @@ from geoweir.pool.job import Job
 from geoweir.pool.memory import RECYCLE_SHARE
 from geoweir.pool.process import Cause, WorkerProcess
 from geoweir.pool.ran import Ran, RanEach, SlotState, SlotStats
+from geoweir.pool.shelf import Shelf, ShelfFile
 from geoweir.pool.watch import MemoryWatch
 
 __all__ = ["PoolEvents", "Post", "Slot"]
 
 START_S: Final = 10.0  # from its fork, for a worker to become ready
 _TOO_SLOW: Final = Cause("start", Failure.CRASH, f"it took more than {START_S:.0f} s")
+_TOO_LONG: Final = Cause(
+    "start", Failure.CRASH, f"it took more than {START_S:.0f} s to take up a layer"
+)
 _CLOSED: Final = Cause("recycle", Failure.SHUTDOWN, "the service is ending")
 _ABANDONED: Final = Cause("recycle", Failure.SHUTDOWN, "its chunk was abandoned")
 
@@ -41,7 +44,8 @@ class Post:
     """What all slots of a pool have in common."""
 
     body: bytes  # the packed assignment
-    preload: Path  # the file that holds it
+    warm: str  # the module that chains come from
+    shelf: Shelf
     memory: int  # cap on private bytes of one worker
     timeout_s: float  # what a deadline may be put off to on a busy machine
     watch: MemoryWatch
@@ -97,6 +101,19 @@ class Slot:
             self._is_reserved = False
             self._offer()
 
+    def is_behind(self) -> bool:
+        """Whether its worker holds another version of a layer than it is to."""
+        worker = self._live_worker()
+        return worker is not None and bool(self._post.shelf.missing(worker.held))
+
+    async def renew(self) -> None:
+        """Has its worker take up what changed, unless another is about that, and gives it back."""
+        try:
+            if (worker := self._live_worker()) is not None:
+                await self._renew(worker)
+        finally:
+            self.release()
+
     # For the pool
 
     def reserve(self) -> None:
@@ -150,6 +167,9 @@ class Slot:
             sequence = next(self._sequences)
             frame = encode_frame(Request(sequence, each, work))
             while (worker := await self._next_worker()) is not None:
+                await self._renew(worker)
+                if not worker.is_alive():
+                    continue
                 job = Job(
                     worker,
                     sequence,
@@ -176,6 +196,41 @@ class Slot:
             await self._is_up.wait()
         return None
 
+    async def _renew(self, worker: WorkerProcess) -> None:
+        """Hands over what the worker doesn't hold yet, and waits until it has it, or is gone."""
+        shelf = self._post.shelf
+        files = [] if shelf.is_trying else shelf.missing(worker.held)
+        if not files:
+            return
+        shelf.is_trying = True
+        taken = worker.hand(files)
+        first: list[asyncio.Future[Any]] = [taken, worker.gone]
+        try:
+            await asyncio.wait(first, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            if taken.done():
+                self._sort(files, {(one.name, one.version): one.text for one in taken.result()})
+            else:
+                worker.kill(_TOO_LONG)
+                shelf.died(files)
+        finally:
+            shelf.is_trying = False
+            shelf.changed.set()
+            if not taken.done():
+                worker.kill(_ABANDONED)
+
+    def _sort(self, files: list[ShelfFile], refused: dict[tuple[str, str], str]) -> None:
+        """What was taken is proved; what was refused is put back on the shelf.
+
+        Where other workers have it, this one goes on with the version before, and is asked no more:
+        its results say so.
+        """
+        for file in files:
+            why = refused.get((file.name, file.version))
+            if why is None:
+                self._post.shelf.proved([file])
+            else:
+                self._post.shelf.refused(file, why)
+
     async def _outcome(self, job: Job, frame: bytes) -> tuple[Failure | None, str]:
         self._job, self._state = job, "busy"
         self._post.watch.add(job.worker)
@@ -191,6 +246,8 @@ class Slot:
             self._job = None
 
     def _offer(self) -> None:
+        if self.is_behind():
+            self._post.shelf.changed.set()
         if self._live_worker() is not None:
             self._state = "idle"
             self._post.offer(self)
@@ -216,17 +273,20 @@ class Slot:
         self._state = "starting"
         try:
             worker = await WorkerProcess.launch(
-                self._post.body, f"geoweir-worker-{self.index}", self._post.preload, self._heard
+                self._post.body, f"geoweir-worker-{self.index}", self._post.warm, self._heard
             )
         except (OSError, EOFError) as error:
             return Cause("start", Failure.CRASH, f"no worker could be started: {error}")
         self._worker = worker
         if self._closing.is_set():
             worker.kill(_CLOSED)
+        files = self._post.shelf.files()
+        worker.hand(files)
         ending = asyncio.get_running_loop().create_task(worker.end(), name="worker end")
         first: list[asyncio.Future[Any]] = [worker.ready, ending]
         await asyncio.wait(first, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         if worker.is_ready():
+            self._post.shelf.proved(files)
             self._came_up()
         else:
             worker.kill(_TOO_SLOW)

@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from pathlib import Path
 from typing import Final
 
 from geoweir.core.spec import PoolSpec, WorkerSpec
 from geoweir.errors import WorkerError
-from geoweir.pool.forkserver import keep_assignment
 from geoweir.pool.frames import Assignment, pack
 from geoweir.pool.ran import Failure, Ran, RanEach, SlotStats
+from geoweir.pool.shelf import Shelf
 from geoweir.pool.slot import PoolEvents, Post, Slot
 from geoweir.pool.watch import MemoryWatch
 
 __all__ = ["Failure", "Pool", "PoolEvents", "Ran", "RanEach", "Slot", "SlotStats"]
 
 CHAINS: Final = "geoweir.steps.chain:chains"
-WARM_S: Final = 60.0  # for the forkserver to load the layers and all workers to become ready
+WARM_S: Final = 60.0  # for all workers to become ready
 LEAVE_S: Final = 5.0  # for killed workers to be gone
 
 
 class Pool:
     """Worker processes that run chunks and are replaced when they fail.
 
-    ``chains`` names, as ``module:function``, what builds the chains of a worker; the module also
-    has ``load_layers``. A pool has no queue: who wants to run a chunk waits for an idle slot.
+    A pool has no queue: who wants to run a chunk waits for an idle slot.
+
+    Args:
+        spec: the pool's size and bounds.
+        worker: what workers are for.
+        events: told what happens to workers.
+        shelf: the layers of workers; ``close`` leaves it open.
+        chains: names, as ``module:function``, what builds the chains of a worker; the module also
+            has ``open_layer``.
     """
 
     def __init__(
-        self, spec: PoolSpec, worker: WorkerSpec, *, events: PoolEvents, chains: str = CHAINS
+        self,
+        spec: PoolSpec,
+        worker: WorkerSpec,
+        *,
+        events: PoolEvents,
+        shelf: Shelf,
+        chains: str = CHAINS,
     ) -> None:
         self._spec = spec
+        self._shelf = shelf
+        self._warm = chains.partition(":")[0]
         self._body = pack(Assignment(chains, worker, spec.memory))
         self._events = events
         self._watch = MemoryWatch(spec.memory)
-        self._preload: Path | None = None
         self._slots: list[Slot] = []
         self._keepers: set[asyncio.Task[None]] = set()
         self._idle: deque[Slot] = deque()
         self._waiting: deque[asyncio.Future[Slot]] = deque()
         self._careful: deque[asyncio.Future[Slot]] = deque()
+        self._renewing: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def start(self) -> None:
@@ -94,15 +108,14 @@ class Pool:
                 waiter.set_exception(WorkerError("the pool is closed"))
         self._careful.clear()
         self._waiting.clear()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await asyncio.gather(*(slot.close(grace_s) for slot in self._slots))
         if self._keepers:
             _, stuck = await asyncio.wait(self._keepers, timeout=LEAVE_S)
             for keeper in stuck:
                 keeper.cancel()
         self._watch.close()
-        if self._preload is not None:
-            self._preload.unlink(missing_ok=True)
-            self._preload = None
 
     def stats(self) -> list[SlotStats]:
         """Every slot as it is now."""
@@ -110,10 +123,10 @@ class Pool:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._preload = keep_assignment(self._body)
         post = Post(
             body=self._body,
-            preload=self._preload,
+            warm=self._warm,
+            shelf=self._shelf,
             memory=self._spec.memory,
             timeout_s=self._spec.timeout_s,
             watch=self._watch,
@@ -126,12 +139,24 @@ class Pool:
             loop.create_task(slot.keep(), name=f"keeper of worker {slot.index}")
             for slot in self._slots
         }
+        self._renewing = loop.create_task(self._renew(), name="layers of idle workers")
         ready = [slot.first_ready for slot in self._slots]
         done, late = await asyncio.wait(ready, timeout=WARM_S, return_when=asyncio.FIRST_EXCEPTION)
         for first in done:
             first.result()
         if late:
             raise WorkerError(f"workers were not ready within {WARM_S:.0f} s")
+
+    async def _renew(self) -> None:
+        """Has idle workers take up what changed, so that the next chunk need not wait for it."""
+        while True:
+            await self._shelf.changed.wait()
+            self._shelf.changed.clear()
+            behind = next((slot for slot in self._idle if slot.is_behind()), None)
+            if behind is not None and not self._shelf.is_trying:
+                self._idle.remove(behind)
+                behind.reserve()
+                await behind.renew()
 
     def _offer(self, slot: Slot) -> None:
         if self._is_closed:

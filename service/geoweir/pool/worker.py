@@ -17,10 +17,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from geoweir.core.work import ChunkDone, ChunkWork
 from geoweir.errors import GeoweirError
@@ -30,18 +30,19 @@ from geoweir.pool.frames import (
     Answer,
     Failure,
     Fault,
+    Hand,
+    Order,
     Ready,
     Request,
+    Taken,
     Unfit,
     decode_assignment,
-    decode_request,
+    decode_order,
     encode_frame,
 )
+from geoweir.pool.holding import Holding
 from geoweir.pool.memory import RECYCLE_SHARE, Statm, inherited_bytes, reserved_bytes
 from geoweir.pool.sighted import sighted
-
-if TYPE_CHECKING:
-    from geoweir.pool.preload import Chain
 
 __all__ = ["serve"]
 
@@ -53,25 +54,42 @@ _DETAIL: Final = 300  # characters of an exception's text
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def serve(channel: socket.socket, body: bytes) -> None:
-    """Answers the service until it goes; ``body`` is the packed assignment."""
+def serve(channel: socket.socket, door: socket.socket, body: bytes) -> None:
+    """Answers the service until it goes.
+
+    Args:
+        channel: frames both ways.
+        door: the files that frames announce, as descriptors.
+        body: the packed assignment.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     _leave_with_the_service(channel, libc)
     _stand_back()
-    memory = _Memory(decode_assignment(body).memory, _trimmer(libc))
+    assignment = decode_assignment(body)
+    memory = _Memory(assignment.memory, _trimmer(libc))
+    orders = _orders(channel)
     try:
-        # Late, because the service imports this module for its name and needs nothing of that.
-        from geoweir.pool.preload import chains_for  # noqa: PLC0415
-
-        chains = chains_for(body)
+        holding = Holding(assignment, door, _text)
+        _receive_all(holding, orders)
+        holding.begin()
         memory.settle()
     except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
         channel.sendall(encode_frame(Unfit(_text(error))))
         return
     channel.sendall(encode_frame(Ready(memory.private(), memory.inherited)))
-    for request in _requests(channel):
-        for frame in _answers(request, chains, memory):
+    for order in orders:
+        for frame in _answers(order, holding, memory):
             channel.sendall(frame)
+
+
+def _receive_all(holding: Holding, orders: Iterator[Order]) -> None:
+    """The first hand, to its last part."""
+    for order in orders:
+        if isinstance(order, Hand):
+            holding.receive(order)
+            if order.is_last:
+                return
+    raise GeoweirError("the service went before it had handed over the layers")
 
 
 def _leave_with_the_service(channel: socket.socket, libc: ctypes.CDLL) -> None:
@@ -151,6 +169,11 @@ class _Memory:
             self._give_back()
         return self.private()
 
+    def tidy(self) -> None:
+        """Gives back what a layer held that is no longer used."""
+        self._give_back()
+        self._measure()
+
     def is_near_cap(self) -> bool:
         """Whether an odd error may be a refused allocation."""
         return self.private() > RECYCLE_SHARE * self._cap
@@ -161,17 +184,28 @@ class _Memory:
         self._measured = time.monotonic()
 
 
-def _requests(channel: socket.socket) -> Iterator[Request]:
+def _orders(channel: socket.socket) -> Iterator[Order]:
     with channel.makefile("rb") as stream:
         while len(head := stream.read(LENGTH.size)) == LENGTH.size:
             (size,) = LENGTH.unpack(head)
-            yield decode_request(stream.read(size))
+            yield decode_order(stream.read(size))
 
 
-def _answers(request: Request, chains: Sequence[Chain], memory: _Memory) -> Iterator[bytes]:
+def _answers(order: Order, holding: Holding, memory: _Memory) -> Iterator[bytes]:
+    if isinstance(order, Request):
+        yield from _chunk(order, holding, memory)
+        return
+    holding.receive(order)
+    if order.is_last:
+        refused = holding.renew(lambda: not memory.is_near_cap())
+        memory.tidy()
+        yield encode_frame(Taken(refused, memory.private(), memory.inherited))
+
+
+def _chunk(request: Request, holding: Holding, memory: _Memory) -> Iterator[bytes]:
     for index, work in _parts(request):
         try:
-            done = chains[work.stream].run(work)
+            done = holding.chains[work.stream].run(work)
             frame = _answer(request.sequence, index, done, memory)
         except BaseException as error:  # noqa: BLE001 - Rust panics are no Exceptions
             yield encode_frame(_fault(request.sequence, index, error, memory))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from geoweir.core.spec import (
+    FenceLimits,
     Fields,
     LayerSpec,
     Limits,
@@ -23,7 +24,7 @@ from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
 from geoweir.settings.models.service import Pool, State, Thermal
 from geoweir.settings.models.steps import Step
-from geoweir.settings.models.streams import Stream
+from geoweir.settings.models.streams import Layer, Stream
 from geoweir.settings.values import (
     HttpSettings,
     LogSettings,
@@ -54,17 +55,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
     return Settings(
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
-        layers=tuple(
-            LayerSpec(
-                name=name,
-                path=str(folder / layer.path),
-                crs=layer.crs,
-                id=layer.id,
-                keep=None if layer.keep is None else tuple(layer.keep),
-            )
-            for name, layer in config.layers.items()
-            if layer.path is not None
-        ),
+        layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
         queue_limit=config.queue.limit,
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
@@ -75,6 +66,25 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         log=LogSettings(level=config.log.level, format=config.log.format),
         config_path=str(path),
         module_path=str(folder),
+    )
+
+
+def _layer(name: str, layer: Layer, folder: Path) -> LayerSpec:
+    limits = layer.limits
+    return LayerSpec(
+        name=name,
+        path="" if layer.path is None else str(folder / layer.path),
+        topic=layer.topic or "",
+        crs=layer.crs,
+        id=layer.id,
+        keep=None if layer.keep is None else tuple(layer.keep),
+        check_s=layer.check,
+        limits=FenceLimits(
+            features=limits.features,
+            payload=limits.payload,
+            total=limits.total,
+            vertices=limits.vertices,
+        ),
     )
 
 

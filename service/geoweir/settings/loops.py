@@ -40,9 +40,9 @@ _ALTERNATIVES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Subscription:
-    """One filter of one stream."""
+    """One filter of one stream, or of the live layer that its path names."""
 
-    stream: str
+    stream: str  # empty for a layer
     path: KeyPath
     written: str  # as the file has it, in quotes
     address: str  # without $share/group/
@@ -53,16 +53,17 @@ def topic_faults(document: Document) -> list[Fault]:
     subscriptions: list[_Subscription] = []
     faults: list[Fault] = []
     for path, text in _filters(document):
-        why = filter_problem(text)
+        is_stream = path[0] == "streams"
+        why = filter_problem(text) if is_stream else _live_problem(text)
         if why is None:
-            name = str(path[1])
+            name = str(path[1]) if is_stream else ""
             written = document.quoted(path)
             subscriptions.append(_Subscription(name, path, written, address_filter(text)))
         else:
             message = f"{document.quoted(path)} is no topic filter: {why}."
-            remedy = "Write one such as ais/+/position."
+            remedy = f"Write one such as {'ais/+/position' if is_stream else 'fences/+'}."
             faults.append(document.fault(path, "bad-topic", message, remedy))
-    faults += _repeated(document, subscriptions)
+    faults += _repeated(document, [one for one in subscriptions if one.stream])
     faults += _levels_of_fields(document, subscriptions)
     greedy = _too_wide(document, subscriptions)
     faults += greedy.values()
@@ -82,6 +83,14 @@ def _names(document: Document) -> list[str]:
 def _filters(document: Document) -> Iterator[tuple[KeyPath, str]]:
     yield from texts(document, "streams", EACH, "subscribe")
     yield from texts(document, "streams", EACH, "subscribe", EACH)
+    yield from texts(document, "layers", EACH, "topic")
+
+
+def _live_problem(text: str) -> str | None:
+    """Why a text is no filter of a live layer."""
+    if text.startswith("$share/"):
+        return "a live layer needs every message, a shared subscription gets some and none retained"
+    return filter_problem(text)
 
 
 def _repeated(document: Document, subscriptions: list[_Subscription]) -> Iterator[Fault]:
@@ -158,12 +167,14 @@ def _loop(
     remedy: str,
 ) -> Fault:
     one, stream = met
-    whose = (
-        "its own subscription" if one.stream == stream else f"stream {one.stream}'s subscription"
-    )
+    whose, reads = f"stream {one.stream}'s subscription", "read its own results"
+    if one.stream == stream:
+        whose = "its own subscription"
+    elif not one.stream:
+        whose, reads = f"the topic of layer {one.path[1]}", "take its own results for fences"
     message = (
         f"{written} matches {whose} {one.written} (line {document.mark(one.path).line});"
-        " the service would read its own results."
+        f" the service would {reads}."
     )
     return document.fault(path, "topic-loop", message, remedy)
 
@@ -177,13 +188,15 @@ def _alternative(kind: str, stream: str, subscriptions: list[_Subscription]) -> 
 
 
 def _too_wide(document: Document, subscriptions: list[_Subscription]) -> dict[KeyPath, Fault]:
-    """Subscriptions that match the service's own status and health messages."""
+    """Subscriptions that match the service's own messages on status, health and layers."""
     given = value_at(document.data, "mqtt", "client_id")
     client_id = given if isinstance(given, str) else "geoweir"
+    layers = [str(path[1]) for path, _ in find(document.data, "layers", EACH)]
+    own = [("status", client_id), ("health", client_id), *(("layers", name) for name in layers)]
     faults = {}
     for one in subscriptions:
-        for kind in ("status", "health"):
-            if can_match(one.address, f"geoweir/{kind}/{client_id}", one.stream):
+        for kind, name in own:
+            if can_match(one.address, f"geoweir/{kind}/{name}", one.stream):
                 message = (
                     f"{one.written} matches geoweir/{kind}/…;"
                     " the service would read its own messages."

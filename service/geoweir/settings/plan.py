@@ -23,7 +23,8 @@ def plan(settings: Settings) -> list[str]:
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
         *(
-            f"layer     {one.name}: {one.path} ({one.crs or 'its own CRS'})"
+            f"layer     {one.name}: {f'live, {one.topic}' if one.is_live else one.path}"
+            f" ({one.crs or 'its own CRS'})"
             for one in settings.layers
         ),
         *(line for stream in settings.streams for line in _stream(stream)),

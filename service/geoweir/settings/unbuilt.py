@@ -43,7 +43,6 @@ def _is_two(value: object) -> bool:
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     (("rasters",), bool, "rasters are", "Remove them."),
-    (("layers", EACH, "topic"), _is_given, "live layers are", "Give a path to a file."),
     (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
     (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
     (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),

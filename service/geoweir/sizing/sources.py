@@ -68,11 +68,15 @@ def extents() -> Callable[[LayerSpec], Box | None]:
 
     def extent(layer: LayerSpec) -> Box | None:
         if layer.name not in known:
-            bounds = open_layer(layer.path).meta.get("bounds")
-            known[layer.name] = None if bounds is None else tuple(bounds)
+            known[layer.name] = None if layer.is_live else _bounds(layer.path)
         return known[layer.name]
 
     return extent
+
+
+def _bounds(path: str) -> Box | None:
+    bounds = open_layer(path).meta.get("bounds")
+    return None if bounds is None else tuple(bounds)
 
 
 def generated(

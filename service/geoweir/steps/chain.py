@@ -25,12 +25,14 @@ from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic, transformer
+from geoweir.spatial.file.format import SHORT
+from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.layer import Layer
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
 
-__all__ = ["Chain", "chains", "known_crs", "load_layers"]
+__all__ = ["Chain", "chains", "known_crs", "open_layer"]
 
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
@@ -43,9 +45,10 @@ class Chain:
     def __init__(self, spec: StreamSpec, context: StepContext) -> None:
         self._spec = spec
         self._decoder = make_decoder(spec)
-        self._encoder = make_encoder(spec)
         self._rejected_topic = TopicTemplate.parse(spec.rejected.topic)
         self._steps = [make_step(step, context) for step in spec.steps]
+        versions = {name: layer.version[:SHORT] for name, layer in context.used.items()}
+        self._encoder = make_encoder(spec, versions)
         self._box = Prefilter(spec.prefilter, spec.limits.ids, geographic=is_geographic(spec.crs))
         _warm(spec, context)
 
@@ -124,10 +127,13 @@ def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) ->
     return bytes(codes)
 
 
-def known_crs(spec: WorkerSpec) -> KnownCrs:
-    """Every CRS that the configuration names; ConfigurationError for one that PROJ doesn't know."""
-    names = {stream.crs for stream in spec.streams}
-    names |= {layer.crs for layer in spec.layers if layer.crs is not None}
+def known_crs(spec: WorkerSpec, layers: Mapping[str, Layer]) -> KnownCrs:
+    """Every CRS that the configuration or a layer of it names.
+
+    Raises:
+        ConfigurationError: PROJ doesn't know one.
+    """
+    names = {stream.crs for stream in spec.streams} | {layer.crs for layer in layers.values()}
     names |= {
         step.options["to"]
         for stream in spec.streams
@@ -137,9 +143,9 @@ def known_crs(spec: WorkerSpec) -> KnownCrs:
     return KnownCrs(names)
 
 
-def load_layers(spec: WorkerSpec) -> dict[str, Layer]:
-    """Every layer by its name; ConfigurationError for one that can't be read."""
-    return {layer.name: Layer.load(layer) for layer in spec.layers}
+def open_layer(name: str, descriptor: int) -> Layer:
+    """The layer in an open file; LayerFileError where there is none."""
+    return Layer.open(name, MappedFile(descriptor))
 
 
 def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
@@ -149,7 +155,7 @@ def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
         ConfigurationError: a step, layer or CRS isn't what the configuration may hold.
         WorkerError: a user's module can't be imported.
     """
-    crs = known_crs(spec)
+    crs = known_crs(spec, layers)
     return [
         Chain(
             stream,

@@ -79,6 +79,8 @@ def _column(layer: Layer, field: str) -> Column:
     try:
         return layer.column(field)
     except KeyError:
+        if not len(layer):  # a live layer before its first feature: nothing can match
+            return layer.column("id")
         known = ", ".join(["id", *layer.fields])
         raise ConfigurationError(
             f"join: no feature of layer {layer.name} has {field!r}. Its fields: {known}."

@@ -7,7 +7,7 @@ feature is that feature's own error; the others never notice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,22 +34,25 @@ class StepContext:
         layers: the layers of the configuration, by name.
         crs: the CRSs that the configuration names.
         module_path: folder of the configuration, where users' modules are.
+        used: the layers that steps have asked for.
     """
 
     stream: StreamSpec
     layers: Mapping[str, Layer]
     crs: KnownCrs
     module_path: str | None = None
+    used: dict[str, Layer] = field(default_factory=dict)
 
     def layer(self, name: str) -> Layer:
         """A layer by its name; ConfigurationError where there is none."""
         try:
-            return self.layers[name]
+            layer = self.used[name] = self.layers[name]
         except KeyError:
             known = ", ".join(self.layers) or "none"
             raise ConfigurationError(
                 f"stream {self.stream.name}: no layer is named {name!r}. Layers: {known}."
             ) from None
+        return layer
 
 
 class Step(Protocol):

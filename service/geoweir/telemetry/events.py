@@ -20,12 +20,14 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "FenceRefused",
     "InputsNotKept",
     "InputsReconciled",
     "InputsRejected",
     "KeptRemoved",
     "LaneClosed",
     "LaneOpened",
+    "LayerCompiling",
     "LayerFailed",
     "LayerLoaded",
     "OutputRefused",
@@ -255,7 +257,7 @@ class LayerLoaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFailed:
-    """A layer could not be loaded."""
+    """A layer, or a new version of it, can't be used."""
 
     layer: str
     why: str
@@ -264,6 +266,34 @@ class LayerFailed:
         """Logs and counts it."""
         write(log, logging.ERROR, "layer-failed", layer=self.layer, why=self.why)
         metrics.layer_failed(self.layer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceRefused:
+    """A Feature of a live layer can't be used; the one before it on its topic stays."""
+
+    layer: str
+    topic: str
+    why: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(
+            log, logging.WARNING, "fence-refused", layer=self.layer, topic=self.topic, why=self.why
+        )
+        metrics.fence_refused(self.layer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCompiling:
+    """A plain source is being compiled, which may take a while."""
+
+    layer: str
+    source: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - nothing to count
+        """Logs it."""
+        write(log, logging.INFO, "layer-compiling", layer=self.layer, source=self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,6 +274,12 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
         ("layer",),
         (((layer,), count) for layer, count in metrics.layer_errors.items()),
     )
+    yield _counter(
+        "geoweir_fences_refused",
+        "Features of a live layer that were refused; those before them stay.",
+        ("layer",),
+        (((layer,), count) for layer, count in metrics.fences_refused.items()),
+    )
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]
     )

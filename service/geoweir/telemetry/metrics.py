@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
 from geoweir.core.kept import BOUNDS, TROUBLES
@@ -104,6 +105,7 @@ class Metrics:
     Args:
         streams: the name of each stream and the names of its steps, in order.
         layers: the names of all layers.
+        live: the name of each live layer and that of its lane.
         version: of geoweir.
         clock: monotonic seconds.
     """
@@ -113,6 +115,7 @@ class Metrics:
         *,
         streams: Mapping[str, Sequence[str]],
         layers: Sequence[str] = (),
+        live: Mapping[str, str] = MappingProxyType({}),
         version: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -130,9 +133,10 @@ class Metrics:
         self.store_damages = 0
         self.layer_versions: dict[str, str] = {}
         self.layer_errors = Counter(dict.fromkeys(layers, 0))
+        self.fences_refused = Counter(dict.fromkeys(live, 0))
         self.recent: deque[Recent] = deque(maxlen=_RECENT)
         self._up: dict[tuple[Direction, str], bool] = {("out", ""): False}
-        self._up.update({("in", name): False for name in streams})
+        self._up.update({("in", name): False for name in (*streams, *live.values())})
 
     def received(self, stream: str, at: float) -> None:
         """Inputs of the stream were read at ``at``, Unix seconds; the account counts them."""
@@ -204,6 +208,10 @@ class Metrics:
     def layer_failed(self, layer: str) -> None:
         """A layer could not be loaded."""
         self.layer_errors[_known(layer, self.layer_errors)] += 1
+
+    def fence_refused(self, layer: str) -> None:
+        """A Feature of a live layer was refused."""
+        self.fences_refused[_known(layer, self.fences_refused)] += 1
 
 
 def step_labels(steps: Sequence[str]) -> list[str]:

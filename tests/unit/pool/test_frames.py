@@ -22,8 +22,8 @@ from geoweir.pool.frames import (
     Request,
     Unfit,
     checked_done,
+    decode_order,
     decode_reply,
-    decode_request,
     encode_frame,
     pack,
 )
@@ -44,7 +44,7 @@ def test_replies_come_back_as_they_went(reply: Reply) -> None:
 
 def test_requests_come_back_as_they_went() -> None:
     request = Request(7, each=True, work=ChunkWork(1, [b"a", b""], ["t", "ü"], [1.5, 2.5]))
-    assert decode_request(pack(request)) == request
+    assert decode_order(pack(request)) == request
 
 
 def test_an_answer_becomes_the_chunks_outcome() -> None:

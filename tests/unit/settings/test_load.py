@@ -90,7 +90,8 @@ STEPS: list[tuple[str, dict[str, object]]] = [
 
 
 def test_every_key_of_the_contract_is_known(folder: Folder) -> None:
-    assert {fault.code for fault in folder.load(CONTRACT).faults} == {"missing-file", "not-built"}
+    folder.write("counties.gwl", "")
+    assert {fault.code for fault in folder.load(CONTRACT).faults} == {"not-built"}
 
 
 def test_the_values_of_the_contract_are_the_defaults(folder: Folder) -> None:

@@ -80,3 +80,35 @@ def test_the_same_subscription_twice_is_a_warning_with_both_lines(folder: Folder
     assert codes(loaded) == [(3, "streams.b.subscribe", "same-subscription")]
     assert "stream a (line 2)" in loaded.faults[0].message
     assert loaded.settings is not None
+
+
+def test_results_that_would_be_fences_are_refused(folder: Folder) -> None:
+    loaded = folder.load("""\
+        layers:
+          zones: {topic: geoweir/a/+}
+        streams:
+          a: {subscribe: x}
+        """)
+    assert codes(loaded) == [(4, "streams.a.publish.topic", "topic-loop")]
+    assert "the topic of layer zones" in loaded.faults[0].message
+
+
+@pytest.mark.parametrize("subscribe", ["geoweir/layers/zones", "geoweir/layers/+"])
+def test_what_is_said_of_layers_is_no_input(folder: Folder, subscribe: str) -> None:
+    loaded = folder.load(f"""\
+        layers:
+          zones: {{topic: fences/+}}
+        streams:
+          a: {{subscribe: {subscribe}, publish: {{topic: "out/{{id}}"}}}}
+        """)
+    assert (4, "streams.a.subscribe", "topic-loop") in codes(loaded)
+
+
+def test_a_live_layer_is_no_shared_subscription(folder: Folder) -> None:
+    loaded = folder.load("""\
+        layers:
+          zones: {topic: $share/g/fences/+}
+        streams:
+          a: {subscribe: x}
+        """)
+    assert codes(loaded) == [(2, "layers.zones.topic", "bad-topic")]

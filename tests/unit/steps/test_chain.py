@@ -22,12 +22,17 @@ from geoweir.core.spec import (
 )
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind
 from geoweir.errors import ConfigurationError, WorkerError
-from geoweir.steps.chain import Chain, chains, load_layers
+from geoweir.spatial.layer import Layer
+from geoweir.steps.chain import Chain, chains
 from support.chunks import GOOD, NOW, chunk_of, feature, stream
 from support.samples import sample
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def load_layers(spec: WorkerSpec) -> dict[str, Layer]:
+    return {layer.name: Layer.load(layer) for layer in spec.layers}
 
 
 def chain(layers: tuple[LayerSpec, ...] = (), **changes: object) -> Chain:

@@ -20,6 +20,8 @@ CASES: list[tuple[events.Event, str]] = [
     (events.OutputRefused(kind="result", topic="t", code=135, text="no"), "output-refused"),
     (events.LayerLoaded(layer="l", version="1", features=3), "layer-loaded"),
     (events.LayerFailed(layer="l", why="w"), "layer-failed"),
+    (events.LayerCompiling(layer="l", source="s"), "layer-compiling"),
+    (events.FenceRefused(layer="l", topic="t", why="w"), "fence-refused"),
     (events.ServiceReady(version="1", url="u"), "ready"),
     (events.ServiceDraining(why="SIGTERM", in_flight=1, grace_s=10.0), "draining"),
     (events.ServiceStopped(unaccounted=0, in_flight=0), "stopped"),
@@ -32,7 +34,7 @@ CASES: list[tuple[events.Event, str]] = [
 
 
 def new_metrics() -> Metrics:
-    return Metrics(streams={"s": []}, layers=["l"], version="1")
+    return Metrics(streams={"s": []}, layers=["l"], live={"l": "layer:l"}, version="1")
 
 
 @pytest.mark.parametrize(("event", "name"), CASES, ids=[name for _, name in CASES])
@@ -61,6 +63,7 @@ def test_events_count_in_the_same_call() -> None:
     assert metrics.restarts["crash"] == 1
     assert metrics.publish_failures["result"] == 1
     assert metrics.layer_errors["l"] == 1
+    assert metrics.fences_refused["l"] == 1
     assert metrics.layer_versions == {"l": "1"}
     assert metrics.reconnects == {"in": 1, "out": 0}
     assert (metrics.not_kept["busy"], metrics.removed["age"]) == (3, 4)

@@ -18,9 +18,22 @@ from geoweir.settings.models.types import (
     size,
 )
 
-__all__ = ["Layer", "Raster", "Stream", "Topic"]
+__all__ = ["FenceLimits", "Layer", "Raster", "Stream", "Topic"]
 
 _BOX: Final = 4  # numbers in a bounding box
+
+
+class FenceLimits(Section):
+    """Bounds on a live layer; beyond one a Feature is refused, and the one before it stays."""
+
+    features: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Features at once."""
+    payload: Annotated[int, size("100B", "16MB")] = 262_144
+    """Size of one Feature."""
+    total: Annotated[int, size("1KB", "1GB")] = 32_000_000
+    """Size of all Features together."""
+    vertices: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Vertices of one Feature."""
 
 
 class Layer(Section):
@@ -30,7 +43,7 @@ class Layer(Section):
     """A layer that `geoweir compile` made (.gwl), or what it is made of, relative to the
     configuration's folder: GeoJSON, plain or gzipped; with geoweir[formats] what GDAL reads."""
     topic: Text | None = None
-    """Not in this version: a topic filter of retained Features."""
+    """A topic filter of retained messages: one Feature each, an empty one removes it."""
     crs: Text | None = None
     """The CRS of the layer; a source that names another is reprojected, one that names none is
     taken to be in it. null: the file's own, else EPSG:4326."""
@@ -39,11 +52,19 @@ class Layer(Section):
     number from 1."""
     keep: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = None
     """The properties that are kept; null: all."""
+    check: Annotated[float, duration("100ms", "1h")] = 2.0
+    """How often the file is looked at; a changed one is taken up without a pause."""
+    limits: FenceLimits = FenceLimits()
+    """Bounds on a live layer."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.path is None) == (self.topic is None):
-            raise refusal("a layer has one source: a path.", "Write path: FILE.", "missing-key")
+            raise refusal(
+                "a layer has one source: a path or a topic.",
+                "Write path: FILE, or topic: FILTER for a live layer.",
+                "missing-key",
+            )
         return self
 
 

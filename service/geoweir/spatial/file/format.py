@@ -28,6 +28,7 @@ __all__ = [
     "KINDS",
     "MAX_SECTIONS",
     "PAGE",
+    "SHORT",
     "Header",
     "LayerFileError",
     "Section",
@@ -62,6 +63,8 @@ DTYPES: Final = {
 _HEADER: Final = struct.Struct("<8sII16sQ32s32s24x")
 _ENTRY: Final = struct.Struct("<24s4sIQQ16s")  # name, dtype, columns, offset, bytes, digest
 _TABLE_DIGEST: Final = slice(72, 104)
+#: So many digits of a version name it in results, metrics and messages.
+SHORT: Final = 12
 MAX_SECTIONS: Final = (PAGE - _HEADER.size) // _ENTRY.size
 _READ: Final = 1 << 20
 

@@ -1,0 +1,95 @@
+"""Compiling layers in a process of its own, so that the service holds no geometry library."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from geoweir.core.spec import LayerSpec
+from geoweir.errors import GeoweirError
+from geoweir.pool.forkserver import sparse_environment
+
+__all__ = ["CompileError", "compile_sequence", "compile_source"]
+
+SOURCE_S: Final = 1800.0  # for a plain source: large ones take minutes on a gateway
+SEQUENCE_S: Final = 60.0  # for the features of a live layer, which are bounded
+_NICENESS: Final = 5
+_LONGEST_WORD: Final = 300  # characters of what the compiler says
+_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class CompileError(GeoweirError):
+    """What was to be compiled can't be, or not in time; one sentence."""
+
+
+async def compile_source(spec: LayerSpec) -> Path:
+    """Where the compiled form of a layer's plain source is; made now if it isn't there.
+
+    Raises:
+        CompileError: in the compiler's own words.
+    """
+    said = await _run(["prepare", msgspec.json.encode(spec).decode()], SOURCE_S)
+    return Path(said.strip())
+
+
+async def compile_sequence(crs: str, sequence: bytes) -> int:
+    """A layer of features as a GeoJSON text sequence: an open file that nobody can change.
+
+    Raises:
+        CompileError: in the compiler's own words.
+    """
+    descriptor = os.memfd_create("geoweir-layer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        arguments = ["compile", "-", "--fd", str(descriptor), "--crs", crs, "--source-crs", crs]
+        await _run(arguments, SEQUENCE_S, feed=sequence, descriptor=descriptor)
+        # A worker gets this very descriptor, and it runs on bytes from strangers.
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+async def _run(
+    arguments: list[str], seconds: float, *, feed: bytes = b"", descriptor: int | None = None
+) -> str:
+    safely = [] if "-m" in sys.orig_argv else ["-P"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *safely,
+        "-m",
+        "geoweir",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=() if descriptor is None else (descriptor,),
+        env=sparse_environment(),
+        start_new_session=True,  # Ctrl-C is for the service
+    )
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate(feed)
+    except TimeoutError:
+        raise CompileError(f"it was not compiled within {seconds:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise CompileError(_last_line(err) or f"the compiler ended with {process.returncode}")
+    return out.decode(errors="replace")
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("geoweir: ")[:_LONGEST_WORD] if lines else ""
