@@ -60,7 +60,7 @@ _FAULTS = [
     (STREAM + "pool: {chunk: 5}\npool: {}", 3, "pool", "repeated-key", "Keep one of the two."),
     # Files
     (STREAM + "layers: {z: {path: no.geojson}}", 2, "layers.z.path", "missing-file", "Correct"),
-    (STREAM + "layers: {z: {path: zones.shp}}", 2, "layers.z.path", "unknown-suffix", ".gz"),
+    (STREAM + "layers: {z: {path: zones.xls}}", 2, "layers.z.path", "unknown-suffix", ".gz"),
     (STREAM + "layers: {z: {path: d.json}}", 2, "layers.z.path", "unreadable-file", "Name a file."),
     (STREAM + 'layers: {z: {path: "a\\0.json"}}', 2, "layers.z.path", "unreadable-file", "Correct"),
     (STREAM + "layers: {z: {}}", 2, "layers.z", "missing-key", "Write path: FILE."),
@@ -209,7 +209,6 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         ("streams: {a: {subscribe: x, dedupe: 5m}}", "streams.a.dedupe"),
         (STREAM + "rasters: {d: {path: d.tif}}", "rasters"),
         (STREAM + "layers: {z: {topic: f/+}}", "layers.z.topic"),
-        (STREAM + "layers: {z: {path: z.gwl}}", "layers.z.path"),
         (STREAM + "queue: {when_full: spill}", "queue.when_full"),
         (STREAM + "queue: {when_full: drop}", "queue.when_full"),
         (STREAM + "state: {path: s.db}", "state.path"),

@@ -21,7 +21,7 @@ def test_the_plan_says_what_would_run(folder: Folder) -> None:
         "sandbox   not in this version",
         "http      127.0.0.1:9108",
         "end       within 10s",
-        f"layer     zones: {folder.path}/zones.geojson (EPSG:4326)",
+        f"layer     zones: {folder.path}/zones.geojson (its own CRS)",
         "stream    a: geojson, EPSG:4326, priority normal",
         "  in      x/+, y (QoS 1)",
         "  steps   validate → join",
