@@ -37,7 +37,6 @@ def test_what_is_sound_stays_as_it_is_without_its_heights() -> None:
 @pytest.mark.parametrize("repair", ["structure", "linework"])
 def test_the_invalid_is_repaired_and_named_with_the_reason(repair: Repair) -> None:
     (area,), found = cleaned(BOWTIE, repair=repair)
-    assert area is not None
     assert area.is_valid
     assert area.area == pytest.approx(2)
     assert [(one.position, one.kind) for one in found] == [(0, "repaired")]
@@ -54,7 +53,6 @@ def test_without_repair_the_invalid_is_refused() -> None:
 def test_what_a_repair_leaves_of_a_lower_dimension_is_not_kept() -> None:
     spike = shapely.Polygon([(0, 0), (4, 0), (4, 4), (0, 4), (0, 0), (-3, -3), (0, 0)])
     (area,), _ = cleaned(spike, repair="linework")
-    assert area is not None
     assert shapely.get_dimensions(area) == 2
     (nothing,), found = cleaned(shapely.Polygon([(0, 0), (1, 1), (2, 2), (0, 0)]))
     assert nothing is None
@@ -73,7 +71,6 @@ def test_parts_of_a_lower_dimension_are_stripped_and_counted() -> None:
     )
     (area,), found = cleaned(mixed)
     wanted = shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(2, 2, 3, 3)])
-    assert area is not None
     assert area.equals(wanted)
     assert [(one.kind, one.reason) for one in found] == [
         ("stripped", "2 parts of another dimension left out")
@@ -97,12 +94,9 @@ def test_longitudes_beyond_180_are_cut_there_and_shifted() -> None:
         shapely.MultiPoint([(179, 1), (-181, 2)]),
     )
     wanted = shapely.MultiPolygon([shapely.box(170, 0, 180, 10), shapely.box(-180, 0, -170, 10)])
-    assert area is not None
     assert area.equals(wanted)
-    assert line is not None
     assert line.equals(shapely.MultiLineString([[(-180, 5), (-170, 5)], [(170, 5), (180, 5)]]))
     assert shapely.equals_exact(point, shapely.Point(-170, 5))
-    assert points is not None
     assert points.equals(shapely.MultiPoint([(179, 1), (179, 2)]))
     assert [one.kind for one in found] == ["cut"] * 4
 
@@ -129,7 +123,6 @@ def test_coordinates_are_reprojected_and_what_has_no_image_is_refused() -> None:
     (point, nothing), found = cleaned(
         shapely.Point(9, 49.65), shapely.Point(-120, 40), target="EPSG:25832"
     )
-    assert point is not None
     assert (point.x, point.y) == pytest.approx((500000, 5500000), abs=1000)
     assert nothing is None
     assert "outside the area of use of EPSG:25832" in found[0].reason
