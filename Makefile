@@ -50,7 +50,7 @@ $(VENV)/.python:
 	echo "geoweir needs Python 3.11 or newer, with venv (Debian, Ubuntu: apt install python3-venv):" \
 	  "none of $(or $(PYTHON),python3, python3.14 … python3.11) has it." >&2; exit 1
 
-$(VENV)/.demo: pyproject.toml $(VENV)/.python
+$(VENV)/.demo: pyproject.toml setup.py $(wildcard service/geoweir/spatial/kernel/[!_]*.[ch]) $(VENV)/.python
 	@echo "Installing geoweir into $(VENV) (once, under a minute)"
 	@$(install) -e '.[demo]' || { $(install) -e . \
 	  && echo "The demo's own broker has no package for this Python: it needs a mosquitto." >&2; }
