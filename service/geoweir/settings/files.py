@@ -76,12 +76,13 @@ def place_problem(path: Path) -> FileProblem | None:
     except OSError as error:
         message = f"it can't be used: {error.strerror}."
         return FileProblem("unreadable-file", message, "Correct the path.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        message = "its folder can't be written."
-        return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        return FileProblem("unreadable-file", "it can't be written.", "Correct the permissions.")
-    return None
+    is_usable = os.access(path.parent, os.W_OK | os.X_OK) and (
+        not path.exists() or os.access(path, os.R_OK | os.W_OK)
+    )
+    if is_usable:
+        return None
+    message = "it, or its folder, can't be written."
+    return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
 
 
 def has_layer_suffix(path: str) -> bool:
