@@ -75,20 +75,23 @@ def file_problem(path: Path) -> FileProblem | None:
 
 def place_problem(path: Path) -> FileProblem | None:
     """Why a file can't be written at a path, be it there or not; None when it can."""
+    if "\0" in str(path):  # which no file's name has, and pathlib is silent about
+        return FileProblem("unreadable-file", "the path is malformed.", "Correct the path.")
     try:
         if path.exists() and not path.is_file():
             return _NO_FILE
         if not path.parent.is_dir():
             return FileProblem("missing-file", "its folder is not there.", "Make the folder.")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or "the path is malformed"
-        return FileProblem("unreadable-file", f"it can't be used: {why}.", "Correct the path.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        message = "its folder can't be written."
-        return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        return FileProblem("unreadable-file", "it can't be written.", "Correct the permissions.")
-    return None
+    except OSError as error:
+        message = f"it can't be used: {error.strerror}."
+        return FileProblem("unreadable-file", message, "Correct the path.")
+    is_usable = os.access(path.parent, os.W_OK | os.X_OK) and (
+        not path.exists() or os.access(path, os.R_OK | os.W_OK)
+    )
+    if is_usable:
+        return None
+    message = "it, or its folder, can't be written."
+    return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
 
 
 def has_layer_suffix(path: str) -> bool:

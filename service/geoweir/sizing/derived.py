@@ -85,7 +85,10 @@ class Derivation:
         grace_s = min(settings.shutdown_grace_s, _LONGEST_GRACE_S)
         return replace(
             settings,
-            streams=tuple(one for one in settings.streams if one.name in self.streams),
+            # The inputs of a trial are few and sent again and again: each is to be worked on.
+            streams=tuple(
+                replace(one, dedupe_s=None) for one in settings.streams if one.name in self.streams
+            ),
             mqtt=MqttSettings(
                 host=self.host,
                 port=self.port,

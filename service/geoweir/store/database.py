@@ -7,6 +7,8 @@ The file is locked while it is open: a second service or a reader is told so, ne
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -173,6 +175,8 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         name = ":memory:" if self._path is None else str(self._path)
+        if self._path is not None:
+            _make_private(self._path)
         connection = self._connection = sqlite3.connect(name, timeout=0.0, isolation_level=None)
         connection.text_factory = _text
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -203,6 +207,12 @@ class Database:
         except OSError as error:
             raise StateError("io", f"{self._path}: {why}; it can't be renamed: {error}") from None
         self._on_damage(why, target)
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file, if it isn't there, for our eyes only; SQLite gives its log the same mode."""
+    with contextlib.suppress(OSError):  # SQLite fails as well, and says why
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _text(data: bytes) -> str:

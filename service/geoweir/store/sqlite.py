@@ -15,10 +15,12 @@ from geoweir.store.database import Database
 from geoweir.store.kept import Bounds
 from geoweir.store.thread import DatabaseThread
 
-__all__ = ["SqliteStore", "StoreEvents"]
+__all__ = ["PATIENCE_S", "SqliteStore", "StoreEvents"]
 
 #: What stands in the way at the start is the configuration's fault; the rest may pass.
 _OF_THE_CONFIGURATION: Final = frozenset({"locked", "unwritable"})
+#: An outcome waits no longer for the disk: a card that hangs must not hold up a stream.
+PATIENCE_S: Final = 5.0
 #: What a drop weighs in the queue beside its payload.
 _DROP_BYTES: Final = 500
 
@@ -106,11 +108,15 @@ class SqliteStore:
             return 0
         size = sum(_DROP_BYTES + len(drop.payload) for drop in drops)
         try:
-            kept = await self._thread.submit(
-                lambda table: table.keep(drops), size=size, changes=True
-            )
+            async with asyncio.timeout(PATIENCE_S):
+                kept = await self._thread.submit(
+                    lambda table: table.keep(drops), size=size, changes=True
+                )
         except StateError as error:
             self._events.not_kept(error.why, len(drops))
+            return 0
+        except TimeoutError:
+            self._events.not_kept("busy", len(drops))
             return 0
         if kept < len(drops):
             self._events.not_kept("too-large", len(drops) - kept)
@@ -142,7 +148,7 @@ class SqliteStore:
 
     async def _end(self) -> None:
         self._thread.end()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, PATIENCE_S)
 
     # In the thread.
 

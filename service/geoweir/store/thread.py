@@ -100,9 +100,9 @@ class DatabaseThread:
             self._is_ending = True
             self._turn.notify()
 
-    def join(self) -> None:
-        """Waits for the thread's end."""
-        self._thread.join()
+    def join(self, seconds: float) -> None:
+        """Waits for the thread's end, not for ever: a disk may hang."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         try:
@@ -142,6 +142,9 @@ class DatabaseThread:
     def _work(self, jobs: list[_Job]) -> None:
         error: Exception | None = None
         results: list[object] = []
+        jobs = [job for job in jobs if not job.answer.cancelled()]  # nobody waits any more
+        if not jobs:
+            return
         try:
             if jobs[0].changes:
                 results = self._database.change(lambda table: [job.run(table) for job in jobs])

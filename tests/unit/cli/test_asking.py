@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from geoweir.cli import asking
-from geoweir.cli.asking import TOKEN_VARIABLE, Target, add_target, ask, follow, target_of
+from geoweir.cli.asking import (
+    TOKEN_VARIABLE,
+    Target,
+    Unreachable,
+    add_target,
+    ask,
+    follow,
+    target_of,
+)
 from geoweir.errors import ConfigurationError, GeoweirError, UsageError
 
 PAGES: dict[str, tuple[int, bytes]] = {
@@ -35,6 +43,14 @@ class Answers(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") not in {None, "Bearer right"}:
             status, body = 401, b"{}"
         self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/json"
+        self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -167,3 +183,15 @@ def test_a_token_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 def test_a_token_is_never_shown() -> None:
     assert "secret" not in repr(Target("a", 1, token="secret"))  # noqa: S106
+
+
+def test_what_is_sent_is_json_and_arrives(target: Target) -> None:
+    assert ask(target, "/anything", b'{"all": true}') == b'{"all": true}'
+
+
+def test_a_service_that_is_not_there_is_told_from_one_that_refuses(target: Target) -> None:
+    with pytest.raises(Unreachable, match="Start the service first"):
+        ask(Target("127.0.0.1", 1), "/good")
+    with pytest.raises(GeoweirError) as refused:
+        ask(target, "/evil")
+    assert not isinstance(refused.value, Unreachable)

@@ -20,6 +20,7 @@ from geoweir.settings.values import (
     LogSettings,
     MqttSettings,
     Settings,
+    StateSettings,
     ThermalSettings,
     TlsSettings,
 )
@@ -256,3 +257,32 @@ def test_a_relative_path_is_meant_from_the_configurations_folder(
     settings = load(Path("gw.yaml"), {}).settings
     assert settings is not None
     assert settings.layers[0].path == str(folder.path / "zones.geojson")
+
+
+def test_kept_state_stands_in_a_file_or_in_memory_with_a_size_that_suits(folder: Folder) -> None:
+    stream = "streams: {a: {subscribe: x, dedupe: 90s}}\n"
+    in_memory = folder.load(stream).settings
+    in_file = folder.load(stream + "state: {path: s.db, keep: {reconciled: false}}").settings
+    given = folder.load(
+        stream + "state: {path: /tmp/s.db, keep: {size: 1MB, messages: 5, age: 2h}}"
+    ).settings
+    assert in_memory is not None
+    assert in_file is not None
+    assert given is not None
+    assert in_memory.state == StateSettings(path=None, size=8_000_000)
+    assert in_file.state == StateSettings(
+        path=str(folder.path / "s.db"), keeps_reconciled=False, size=64_000_000
+    )
+    assert given.state == StateSettings(path="/tmp/s.db", messages=5, size=1_000_000, age_s=7200.0)
+    assert in_memory.streams[0].dedupe_s == 90.0
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("no/folder/s.db", "missing-file"), (".", "unreadable-file"), ("x\\0y", "unreadable-file")],
+)
+def test_a_place_where_no_state_can_stand_is_a_fault_of_its_line(
+    folder: Folder, path: str, code: str
+) -> None:
+    loaded = folder.load(f'streams: {{a: {{subscribe: x}}}}\nstate:\n  path: "{path}"\n')
+    assert [(f.line, f.path, f.code) for f in loaded.faults] == [(3, "state.path", code)]

@@ -14,7 +14,7 @@ import pytest
 
 from geoweir.core.kept import KeptTotals, Selection
 from geoweir.errors import ConfigurationError, StateError
-from geoweir.store import thread
+from geoweir.store import sqlite, thread
 from geoweir.store.aside import MOST_ASIDE
 from geoweir.store.database import Database
 from geoweir.store.kept import KeptTable
@@ -64,6 +64,13 @@ async def test_what_was_kept_is_there_at_the_next_start(path: Path) -> None:
         (one,) = await store.find(Selection(), most=9)
         assert one.topic == "in/a"
         await until(lambda: store.totals.inputs == 1)
+
+
+async def test_a_file_with_payloads_is_for_the_service_alone(path: Path) -> None:
+    async with open_store(path) as store:
+        await store.keep([drop()])
+        modes = {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()}
+    assert modes == {"state.db": 0o600, "state.db-wal": 0o600}
 
 
 async def test_what_waits_together_is_one_transaction(
@@ -119,6 +126,22 @@ async def test_more_bytes_than_may_wait_are_refused_but_one_job_never(
         gate.set()
         assert [await first, await second, await held] == [1, 0, True]
     assert notes.lost == {"busy": 1}
+
+
+async def test_a_disk_that_hangs_holds_up_no_outcome(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PATIENCE_S", 0.05)
+    gate = threading.Event()
+    notes = StoreNotes()
+    async with open_store(path, notes) as store:
+        held = store._thread.submit(lambda _: gate.wait(20))
+        assert await store.keep([drop("a")]) == 0
+        assert notes.lost == {"busy": 1}
+        gate.set()
+        assert await held
+        # Counted as not kept, it is not kept.
+        assert await store.find(Selection(), most=9) == []
 
 
 async def test_what_is_larger_than_everything_that_may_be_kept_is_counted(path: Path) -> None:
