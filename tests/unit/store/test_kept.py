@@ -11,6 +11,8 @@ from geoweir.store.kept import Bounds, KeptTable
 from geoweir.store.schema import UnfitError, migrate
 from support.keeping import BOUNDS, NOW, drop
 
+pytestmark = pytest.mark.usefixtures("closed_databases")
+
 
 def table(bounds: Bounds = BOUNDS) -> KeptTable:
     connection = sqlite3.connect(":memory:", isolation_level=None)

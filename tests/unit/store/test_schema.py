@@ -5,6 +5,8 @@ import pytest
 from geoweir.store import schema
 from geoweir.store.schema import APPLICATION_ID, VERSION, UnfitError, migrate, read_version, verify
 
+pytestmark = pytest.mark.usefixtures("closed_databases")
+
 
 def connect() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", isolation_level=None)
