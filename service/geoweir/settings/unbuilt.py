@@ -19,8 +19,6 @@ _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
     "nearest",
-    "sample",
-    "zonal",
     "cloud",
     "fence",
     "proximity",
@@ -43,7 +41,6 @@ def _is_two(value: object) -> bool:
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("rasters",), bool, "rasters are", "Remove them."),
     (("layers", EACH, "topic"), _is_given, "live layers are", "Give a path to a GeoJSON file."),
     (
         ("layers", EACH, "path"),
