@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,13 @@ DEM = mapped(NUMBERS, transform=NORTH_UP, nodata=0.0)
 FIRST = shapely.box(10.25, 49.5, 10.75, 50).wkt  # pixels 1, 2, 41, 42
 
 
-def sampled(geometries: list[object], raster: Raster = DEM, **options: Any) -> Features:
+def sampled(geometries: Sequence[object], raster: Raster = DEM, **options: Any) -> Features:
     chunk = features(geometries)
     Sample({"raster": "dem"} | options, context(rasters={"dem": raster})).run(chunk)
     return chunk
 
 
-def measured(geometries: list[object], raster: Raster = DEM, **options: Any) -> Features:
+def measured(geometries: Sequence[object], raster: Raster = DEM, **options: Any) -> Features:
     chunk = features(geometries)
     Zonal({"raster": "dem"} | options, context(rasters={"dem": raster})).run(chunk)
     return chunk
@@ -114,7 +115,8 @@ def test_too_many_pixels_are_that_feature_s_error_with_their_number() -> None:
 
 def test_features_in_another_crs_are_measured_in_the_raster_s() -> None:
     to_metres = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
-    box = shapely.transform(shapely.from_wkt(FIRST), to_metres.transform, interleaved=False)
+    x, y = to_metres.transform(*shapely.get_coordinates(shapely.from_wkt(FIRST)).T)
+    box = shapely.Polygon(np.column_stack([x, y]))
     point = shapely.Point(to_metres.transform(10.3, 49.9))
     chunk = features([box, point], crs="EPSG:3857")
     told = context(rasters={"dem": DEM})

@@ -80,7 +80,7 @@ def test_values_across_tiles() -> None:
     numbers = np.arange(130 * 200, dtype=np.int32).reshape(130, 200)
     rng = np.random.default_rng(1)
     rows, columns = rng.integers(0, 130, 500), rng.integers(0, 200, 500)
-    places = np.column_stack([columns, rows]) + 0.5
+    places = np.column_stack([columns, rows]).astype(np.float64) + 0.5
     assert mapped(numbers).values_at(places).tolist() == numbers[rows, columns].tolist()
 
 

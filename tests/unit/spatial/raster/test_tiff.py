@@ -84,7 +84,7 @@ def test_both_forms_give_the_same(tmp_path: Path, way: str, given: dict[str, Any
     assert parts.pixels.bands == compiled.pixels.bands, way
     xy = RNG.uniform([9, -26], [161, 51], (500, 2))
     for method in ("nearest", "bilinear"):
-        a, b = (one.values_at(xy, method) for one in (parts, compiled))  # type: ignore[arg-type]
+        a, b = (one.values_at(xy, method) for one in (parts, compiled))
         np.testing.assert_array_equal(a, b)
         assert 0 < np.isnan(a).sum() < 400
     disks = objects(
@@ -154,7 +154,7 @@ def test_a_file_that_is_cut_off_is_refused_or_its_loss_is_named(tmp_path: Path) 
     assert not (tmp_path / "a.gwr").exists()
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "complex": ({"dtype": "complex64"}, "its band 1 holds complex64. Convert it to 32 bits"),
     "long": ({"dtype": "int64"}, "its band 1 holds int64. Convert it"),
     "nowhere": ({"crs": None}, "its CRS is not named in it. Give crs:"),
@@ -217,7 +217,7 @@ def test_progress_is_told_from_nothing_to_nearly_all(tmp_path: Path) -> None:
 @pytest.mark.samples
 def test_a_crs_without_a_code_is_given_by_the_configuration(tmp_path: Path) -> None:
     path = sample("raster/rgb-byte-tenth.tif")
-    with pytest.raises(ConfigurationError, match="its CRS is not one with a code. Give crs:"):
+    with pytest.raises(ConfigurationError, match=r"its CRS is not one with a code\. Give crs:"):
         compile_raster(path, tmp_path / "a.gwr")
     compile_raster(path, tmp_path / "a.gwr", "EPSG:32618")
     assert load_raster(RasterSpec(name="r", path=str(tmp_path / "a.gwr"))).crs == "EPSG:32618"
