@@ -36,6 +36,14 @@ http: {listen: "127.0.0.1:0"}
 """
 
 
+def write_tiff(path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    profile = {"driver": "GTiff", "height": 40, "width": 40, "count": 1, "dtype": "int16"}
+    place = {"crs": "EPSG:4326", "transform": rasterio.Affine(*NORTH_UP), "nodata": 0}
+    with rasterio.open(path, "w", **profile, **place) as file:
+        file.write(NUMBERS, 1)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("rasters")
@@ -134,3 +142,19 @@ def test_check_names_a_file_that_is_no_geotiff_or_how_to_read_one(tmp_path: Path
     assert status == 2
     assert "rasters.dem.path: raster dem: " in error
     assert "it is no GeoTIFF that can be read" in error or "Install geoweir[rasters]" in error
+
+
+def test_a_geotiff_is_read_without_being_compiled(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "dem.tif")
+    status, out, _ = checked(tmp_path, CHECKED.replace("dem.gwr", "dem.tif"))
+    assert status == 0
+    assert "1 band, EPSG:4326, GeoTIFF, read in parts by each worker" in out
+    steps = [{"zonal": {"raster": "dem", "stats": ["sum"]}}]
+    config = {
+        "rasters": {"dem": {"path": "dem.tif"}},
+        "streams": {"area": {"subscribe": "in/area/#", "steps": steps}},
+        "pool": {"workers": 1},
+    }
+    with run_service(tmp_path, config) as running:
+        result = give(running, "area", "a", box(10.25, 49.5, 10.75, 50))
+    assert result["properties"] == {"dem_sum": 86}

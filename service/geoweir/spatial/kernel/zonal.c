@@ -20,8 +20,8 @@
 
 #include "zonal.h"
 
-/* Bounds: rows met by all edges together, runs kept beside the scan, values told apart. */
-#define MAX_CROSSINGS 20000000
+/* Bounds: rows and pixels met by all edges together, runs kept beside the scan, values told apart. */
+#define MAX_WORK 20000000
 #define MAX_RUNS 1000000
 #define MAX_DISTINCT 1000000
 
@@ -246,7 +246,7 @@ struct outline {
 	size_t edge_count;
 	struct run *runs;
 	size_t run_count, run_room;
-	int64_t crossing_count;
+	int64_t work; /* edges, and rows and pixels that they met */
 };
 
 static int32_t clamped(double value, int32_t low, int32_t high)
@@ -307,10 +307,10 @@ static int take_edge(struct outline *outline, uint32_t part, double x1, double y
 	edge.first = row_from(edge.y1, outline);
 	edge.end = row_from(edge.y2, outline);
 	if (edge.first < edge.end) {
-		outline->crossing_count += edge.end - edge.first;
+		outline->work += edge.end - edge.first;
 		outline->edges[outline->edge_count++] = edge;
 	}
-	return outline->crossing_count > MAX_CROSSINGS ? GW_ZONAL_TOO_COMPLEX : GW_ZONAL_DONE;
+	return outline->work > MAX_WORK ? GW_ZONAL_TOO_COMPLEX : GW_ZONAL_DONE;
 }
 
 /* ---- Every pixel that the outline touches --------------------------------------------------- */
@@ -329,6 +329,7 @@ static int touch_upright(struct outline *outline, double x, double y1, double y2
 	int32_t from = (int32_t)column;
 	int32_t row = clamped(floor(y1), outline->top, outline->bottom);
 	int32_t end = clamped(floor(y2 - ALIGNED) + 1, outline->top, outline->bottom);
+	outline->work += end > row ? end - row : 0;
 	for (; row < end; row++) {
 		int status = keep_run(outline, row, from, from + 1);
 		if (status != GW_ZONAL_DONE)
@@ -379,6 +380,8 @@ static int touch_sloped(struct outline *outline, double x1, double y1, double x2
 	/* Each step enters another column or row; the bound is for steps that rounding swallows. */
 	int64_t steps = 2 * ((int64_t)outline->width + outline->height) + 4;
 	while (x1 >= 0 && x1 < x2 && steps-- > 0) {
+		if (++outline->work > MAX_WORK)
+			return GW_ZONAL_TOO_COMPLEX;
 		double column = floor(x1), row = floor(y1);
 		if (slope < 0 ? row < outline->top : row >= outline->bottom)
 			break;
@@ -687,7 +690,9 @@ int gw_zonal(gw_tally *tally, const gw_zones *zones, uint64_t first_part, uint64
 	outline.edges = malloc(room * sizeof *outline.edges);
 	if (outline.edges == NULL)
 		return GW_ZONAL_NO_MEMORY;
+	outline.work = (int64_t)room;
 	status = take_rings(&outline, zones, first_part, end_part, all_touched);
+	tally->stats.work += outline.work;
 	if (status == GW_ZONAL_DONE)
 		status = scan_outline(tally, block, &outline, limit);
 	free(outline.runs);

@@ -6,7 +6,7 @@
 enum {
 	GW_ZONAL_DONE = 0,
 	GW_ZONAL_NO_MEMORY = 1,
-	GW_ZONAL_TOO_COMPLEX = 2, /* the outline meets more rows of pixels than allowed */
+	GW_ZONAL_TOO_COMPLEX = 2, /* the outline meets more pixels than allowed */
 	GW_ZONAL_TOO_VARIED = 3,  /* more different values than a majority is looked for in */
 	GW_ZONAL_BAD = 4          /* offsets or sizes that contradict each other */
 };
@@ -55,6 +55,7 @@ typedef struct {
 	double sum;        /* of other numbers */
 	double min, max;
 	double majority;
+	int64_t work; /* edges, and rows and pixels that they met, of all calls */
 } gw_stats;
 
 typedef struct gw_tally gw_tally;

@@ -10,23 +10,22 @@ from geoweir.errors import GeoweirError
 from geoweir.spatial.raster.pixels import Window
 
 __all__ = [
-    "MAX_CROSSINGS",
     "MAX_DISTINCT",
     "MAX_PIXELS",
-    "MAX_RUNS",
+    "MAX_WORK",
     "SIDE",
     "Request",
     "TooLargeError",
     "TooVariedError",
+    "piece_count",
     "pieces",
     "refuse_excess",
 ]
 
 #: Pixels that a polygon may cover; reading them takes some 10 ms.
 MAX_PIXELS: Final = 10_000_000
-#: Rows that all edges together may cross, and pixels along an outline: the kernel's bounds.
-MAX_CROSSINGS: Final = 20_000_000
-MAX_RUNS: Final = 1_000_000
+#: Rows that all edges together may cross, and pixels along them: the kernel's bound.
+MAX_WORK: Final = 20_000_000
 #: Different numbers that a majority is looked for in.
 MAX_DISTINCT: Final = 1_000_000
 #: Rows and columns of what is read at once.
@@ -77,6 +76,12 @@ def pieces(window: Window, rows: int, columns: int = SIDE) -> Iterator[Window]:
     for top, height in _cuts(window.top, window.height, rows):
         for left, width in _cuts(window.left, window.width, columns):
             yield Window(left, top, width, height)
+
+
+def piece_count(window: Window, rows: int, columns: int = SIDE) -> int:
+    """How many smaller ones ``pieces`` gives."""
+    down = (window.top + window.height - 1) // rows - window.top // rows + 1
+    return down * ((window.left + window.width - 1) // columns - window.left // columns + 1)
 
 
 def _cuts(start: int, length: int, step: int) -> Iterator[tuple[int, int]]:

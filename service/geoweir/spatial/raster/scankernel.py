@@ -14,6 +14,7 @@ from geoweir.spatial.raster.request import (
     SIDE,
     Request,
     TooVariedError,
+    piece_count,
     pieces,
     refuse_excess,
     refuse_outline,
@@ -24,6 +25,7 @@ from geoweir.spatial.raster.zones import Zones
 __all__ = ["KernelScan"]
 
 _COUNT_ONLY: Final = -1  # as a limit: nothing is read
+_MOST_WORK: Final = 200_000_000  # a second's
 
 
 class KernelScan:
@@ -51,17 +53,22 @@ class KernelScan:
         return found
 
     def _read(self, tally: Any, feature: int, window: Window) -> None:  # noqa: ANN401 - of C
-        refuse_excess(self._count(feature, window), self._request.limit)
+        pixels, work = self._count(feature, window)
+        refuse_excess(pixels, self._request.limit)
+        if work * piece_count(window, SIDE) > _MOST_WORK:  # it is done again for each piece
+            raise refuse_outline()
         for piece in pieces(window, SIDE):
-            if self._count(feature, piece):
+            if self._count(feature, piece)[0]:
                 read = self._pixels.window(self._request.band, piece)
                 block, _held = _block(read, self._band)
                 self._add(tally, feature, block, self._request.limit)
 
-    def _count(self, feature: int, window: Window) -> int:
+    def _count(self, feature: int, window: Window) -> tuple[int, int]:
+        """Pixels of a feature in a window, and the work that it was to find them."""
         with _Tally(majority=False) as tally:
             self._add(tally, feature, _outline(window), _COUNT_ONLY)
-            return self._taken(tally).pixels
+            lib.gw_tally_read(tally, self._stats)
+            return self._stats.pixels, self._stats.work
 
     def _add(self, tally: Any, feature: int, block: Any, limit: int) -> None:  # noqa: ANN401
         status = lib.gw_zonal(

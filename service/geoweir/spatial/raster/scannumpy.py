@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from geoweir.spatial.raster.pixels import Pixels, Window
 from geoweir.spatial.raster.request import (
-    MAX_CROSSINGS,
+    MAX_WORK,
     SIDE,
     Request,
+    piece_count,
     pieces,
     refuse_excess,
     refuse_outline,
@@ -23,6 +24,9 @@ from geoweir.spatial.raster.zones import Zones
 __all__ = ["NumpyScan"]
 
 _AT_ONCE: Final = 1_000_000  # crossings
+#: Of the walk along an outline, in all windows: a second's. A window costs as much as ten.
+_MOST_STEPS: Final = 50_000
+_LEAST_STEPS: Final = 10
 
 
 class NumpyScan:
@@ -35,9 +39,11 @@ class NumpyScan:
         """See ``zonal``; TooLargeError, TooVariedError."""
         request, grid = self._request, self._zones.grid
         edges = self._edges(feature)
-        if edges.crossings(grid.height) > MAX_CROSSINGS:
-            raise refuse_outline()
         rows = min(max(_AT_ONCE // max(len(edges.parts), 1), 1), SIDE)
+        steps = edges.steps(grid.width, grid.height) if request.all_touched else 0
+        is_slow = piece_count(window, rows) * max(steps, _LEAST_STEPS) > _MOST_STEPS
+        if is_slow or edges.crossings(grid.height) > MAX_WORK:
+            raise refuse_outline()
         wide = pieces(window, rows, window.left + window.width)
         pixels = sum(_count(self._spans(edges, piece)) for piece in wide)
         refuse_excess(pixels, request.limit)

@@ -65,6 +65,12 @@ class Edges:
         first, end = self._rows(0, height)
         return int(np.maximum(end - first, 0).sum())
 
+    def steps(self, width: int, height: int) -> int:
+        """About how many pixels the longest edge runs through, of those in the raster."""
+        size = (width, height)
+        inside = np.abs(np.clip(self.ends, 0, size) - np.clip(self.starts, 0, size))
+        return int(inside.sum(axis=1).max(initial=0))
+
     def _rows(self, top: int, bottom: int) -> tuple[_Integers, _Integers]:
         low = np.minimum(self.starts[:, 1], self.ends[:, 1])
         high = np.maximum(self.starts[:, 1], self.ends[:, 1])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import shapely
 
+from geoweir.spatial.raster import scankernel, scannumpy
+from geoweir.spatial.raster.compiled import MappedPixels
 from geoweir.spatial.raster.request import Request, TooLargeError, TooVariedError
 from geoweir.spatial.raster.tally import NONE, Stats
 from support.features import objects
@@ -160,6 +162,32 @@ def test_an_outline_that_meets_too_many_rows_is_refused() -> None:
     (found,) = ask(raster, shapely.Polygon(teeth))
     assert isinstance(found, TooLargeError)
     assert "simplify" in str(found)
+
+
+def test_a_raster_that_is_not_mapped_is_read_piece_by_piece_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = np.random.default_rng(1).integers(0, 99, (2500, 1500)).astype(np.uint8)
+    raster = mapped(numbers, nodata=5.0)
+    shapes = [shapely.Point(700, 1200).buffer(900), box(1023, 1023, 1025, 1025), box(0, 0, 9, 9)]
+    whole = [ask(raster, *shapes, all_touched=touched, majority=True) for touched in (0, 1)]
+    monkeypatch.setattr(MappedPixels, "whole", lambda *_: None)
+    assert [ask(raster, *shapes, all_touched=touched, majority=True) for touched in (0, 1)] == whole
+
+
+def test_an_outline_that_would_be_followed_too_often_is_refused(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, bound = {
+        "kernel": (scankernel, "_MOST_WORK"), "numpy": (scannumpy, "_MOST_STEPS"),
+    }[way]  # fmt: skip
+    raster = mapped(np.zeros((2000, 2000), dtype=np.uint8))
+    monkeypatch.setattr(MappedPixels, "whole", lambda *_: None)
+    diamond = "POLYGON ((0 1000, 1000 0, 2000 1000, 1000 2000, 0 1000))"
+    assert ask(raster, diamond, all_touched=True)[0].count > 2_000_000
+    monkeypatch.setattr(module, bound, 5000)
+    (found,) = ask(raster, diamond, all_touched=True)
+    assert isinstance(found, TooLargeError)
 
 
 def test_too_many_different_numbers_have_no_majority_but_the_rest() -> None:
