@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,9 +118,13 @@ def load_raster(spec: RasterSpec) -> Raster:
         if spec.path.lower().endswith(COMPILED_SUFFIX):
             return Raster.mapped(spec.name, MappedFile.open(spec.path), spec.crs)
         dataset = opened(spec.path)
-        crs = spec.crs or code_of(dataset)
-        parse(crs)
-        return Raster(spec.name, crs, TiffPixels(dataset, spec.cache))
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(dataset.close)
+            crs = spec.crs or code_of(dataset)
+            parse(crs)
+            raster = Raster(spec.name, crs, TiffPixels(dataset, spec.cache))
+            on_failure.pop_all()
+            return raster
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise ConfigurationError(f"raster {spec.name}: {spec.path}: {why}.") from error

@@ -40,7 +40,7 @@ _Tile = tuple[npt.NDArray[Any], npt.NDArray[np.uint8] | None]
 def _rasterio() -> Any:  # noqa: ANN401 - a module without types
     os.environ["PROJ_NETWORK"] = "OFF"  # rasterio has a PROJ of its own
     try:
-        import rasterio  # noqa: PLC0415 - an extra, and 25 MB
+        import rasterio  # noqa: PLC0415 - an extra, and large
     except ImportError:
         raise ConfigurationError(
             "reading a GeoTIFF needs rasterio, which is not installed. "

@@ -133,8 +133,9 @@ def test_a_part_that_is_kept_is_not_read_again(
 
 def test_files_beside_it_are_not_opened(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", NUMBERS)
-    other = tiff(tmp_path / "b.tif", np.zeros(NUMBERS.shape, dtype=np.uint8))
-    other.rename(tmp_path / "a.tif.msk")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="NO"), rasterio.open(path, "r+") as file:
+        file.write_mask(NUMBERS > 5)
+    assert (tmp_path / "a.tif.msk").exists()
     (tmp_path / "a.tif.aux.xml").write_text(
         "<PAMDataset><PAMRasterBand band='1'><NoDataValue>7</NoDataValue></PAMRasterBand>"
         "</PAMDataset>"
@@ -172,14 +173,21 @@ def test_what_is_of_no_use_is_refused_in_one_line(tmp_path: Path, case: str) -> 
         compile_raster(path, tmp_path / "a.gwr")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"II*\0", b"GIF89a", b"<VRTDataset rasterXSize='1' rasterYSize='1'/>"]
-)
-def test_no_other_driver_opens_anything(tmp_path: Path, content: bytes) -> None:
+FOREIGN = {
+    "nothing": b"",
+    "cut": b"II*\0",
+    "vrt": b'<VRTDataset rasterXSize="1" rasterYSize="1">'
+    b'<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>',
+    "ascii": b"ncols 2\nnrows 2\nxllcorner 0\nyllcorner 0\ncellsize 1\n1 2\n3 4\n",
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_no_other_driver_opens_anything(tmp_path: Path, case: str) -> None:
     path = tmp_path / "a.tif"
-    path.write_bytes(content)
+    path.write_bytes(FOREIGN[case])
     with pytest.raises(ConfigurationError, match="it is no GeoTIFF that can be read") as caught:
-        compile_raster(path, tmp_path / "a.gwr")
+        compile_raster(path, tmp_path / "a.gwr", "EPSG:4326")
     assert "\n" not in str(caught.value)
 
 
