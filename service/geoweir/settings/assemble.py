@@ -13,6 +13,7 @@ from geoweir.core.spec import (
     Limits,
     PoolSpec,
     PrefilterSpec,
+    RasterSpec,
     StepSpec,
     StreamSpec,
     TopicSpec,
@@ -56,6 +57,12 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
+        rasters=tuple(
+            RasterSpec(
+                name=name, path=str(folder / raster.path), crs=raster.crs, cache=raster.cache
+            )
+            for name, raster in config.rasters.items()
+        ),
         queue_limit=config.queue.limit,
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,

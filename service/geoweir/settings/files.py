@@ -13,6 +13,7 @@ from typing import Final
 __all__ = [
     "COMPILED_SUFFIX",
     "LAYER_SUFFIXES",
+    "RASTER_SUFFIXES",
     "FileProblem",
     "file_problem",
     "has_layer_suffix",
@@ -33,6 +34,7 @@ LAYER_SUFFIXES: Final = (
     *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES),
     *_GDAL_SUFFIXES,
 )
+RASTER_SUFFIXES: Final = (".gwr", ".tif", ".tiff")
 _LONGEST_SECRET: Final = 65_536  # bytes
 
 

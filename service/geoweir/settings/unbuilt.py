@@ -18,8 +18,6 @@ __all__ = ["UNBUILT_STEPS", "unbuilt"]
 _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
-    "sample",
-    "zonal",
     "cloud",
     "fence",
     "proximity",
@@ -42,7 +40,6 @@ def _is_two(value: object) -> bool:
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("rasters",), bool, "rasters are", "Remove them."),
     (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
     (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
     (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),

@@ -12,9 +12,11 @@ from geoweir.steps.keep import Keep
 from geoweir.steps.nearest import Nearest
 from geoweir.steps.python import Python
 from geoweir.steps.reproject import Reproject
+from geoweir.steps.sample import Sample
 from geoweir.steps.step import Step, StepContext
 from geoweir.steps.validate import Validate
 from geoweir.steps.where import Where
+from geoweir.steps.zonal import Zonal
 
 __all__ = ["STEPS", "make_step"]
 
@@ -23,6 +25,8 @@ STEPS: Final[dict[str, type[Step]]] = {
     "validate": Validate,
     "join": Join,
     "nearest": Nearest,
+    "sample": Sample,
+    "zonal": Zonal,
     "where": Where,
     "keep": Keep,
     "drop": Drop,

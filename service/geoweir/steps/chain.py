@@ -29,10 +29,11 @@ from geoweir.spatial.file.format import SHORT
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster, load_raster
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
 
-__all__ = ["Chain", "chains", "known_crs", "open_layer"]
+__all__ = ["Chain", "chains", "known_crs", "load_rasters", "open_layer"]
 
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
@@ -127,13 +128,16 @@ def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) ->
     return bytes(codes)
 
 
-def known_crs(spec: WorkerSpec, layers: Mapping[str, Layer]) -> KnownCrs:
-    """Every CRS that the configuration or a layer of it names.
+def known_crs(
+    spec: WorkerSpec, layers: Mapping[str, Layer], rasters: Mapping[str, Raster]
+) -> KnownCrs:
+    """Every CRS that the configuration, or a layer or raster of it, names.
 
     Raises:
         ConfigurationError: PROJ doesn't know one.
     """
-    names = {stream.crs for stream in spec.streams} | {layer.crs for layer in layers.values()}
+    names = {stream.crs for stream in spec.streams}
+    names |= {layer.crs for layer in layers.values()} | {raster.crs for raster in rasters.values()}
     names |= {
         step.options["to"]
         for stream in spec.streams
@@ -148,18 +152,32 @@ def open_layer(name: str, descriptor: int) -> Layer:
     return Layer.open(name, MappedFile(descriptor))
 
 
+def load_rasters(spec: WorkerSpec) -> dict[str, Raster]:
+    """Every raster by its name; ConfigurationError for one that can't be used."""
+    return {raster.name: load_raster(raster) for raster in spec.rasters}
+
+
 def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
     """A chain per stream, in the order of the spec, warm and ready.
 
+    Rasters are opened here, in the process that reads them: GDAL's handles cross no fork.
+
     Raises:
-        ConfigurationError: a step, layer or CRS isn't what the configuration may hold.
+        ConfigurationError: a step, layer, raster or CRS isn't what the configuration may hold.
         WorkerError: a user's module can't be imported.
     """
-    crs = known_crs(spec, layers)
+    rasters = load_rasters(spec)
+    crs = known_crs(spec, layers, rasters)
     return [
         Chain(
             stream,
-            StepContext(stream=stream, layers=layers, crs=crs, module_path=spec.module_path),
+            StepContext(
+                stream=stream,
+                layers=layers,
+                rasters=rasters,
+                crs=crs,
+                module_path=spec.module_path,
+            ),
         )
         for stream in spec.streams
     ]
@@ -170,8 +188,10 @@ def _warm(spec: StreamSpec, context: StepContext) -> None:
     crs = spec.crs
     for step in spec.steps:
         layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
-        if layer is not None and layer.crs != crs:
-            context.crs.transformer(crs, layer.crs)
+        raster = context.rasters.get(step.options.get("raster") or "")
+        for other in (layer, raster):
+            if other is not None and other.crs != crs:
+                context.crs.transformer(crs, other.crs)
         if layer is not None and step.name == "nearest":
             base = Geodetic.under(layer.crs).name
             transformer(crs, base)

@@ -19,6 +19,7 @@ from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.layer import Layer, TooComplexError
+from geoweir.spatial.raster.raster import Raster
 
 __all__ = ["Indices", "Step", "StepContext", "singly"]
 
@@ -32,6 +33,7 @@ class StepContext:
     Attributes:
         stream: the stream.
         layers: the layers of the configuration, by name.
+        rasters: the rasters of the configuration, by name.
         crs: the CRSs that the configuration names.
         module_path: folder of the configuration, where users' modules are.
         used: the layers that steps have asked for.
@@ -40,6 +42,7 @@ class StepContext:
     stream: StreamSpec
     layers: Mapping[str, Layer]
     crs: KnownCrs
+    rasters: Mapping[str, Raster] = field(default_factory=dict)
     module_path: str | None = None
     used: dict[str, Layer] = field(default_factory=dict)
 
@@ -53,6 +56,16 @@ class StepContext:
                 f"stream {self.stream.name}: no layer is named {name!r}. Layers: {known}."
             ) from None
         return layer
+
+    def raster(self, name: str) -> Raster:
+        """A raster by its name; ConfigurationError where there is none."""
+        try:
+            return self.rasters[name]
+        except KeyError:
+            known = ", ".join(self.rasters) or "none"
+            raise ConfigurationError(
+                f"stream {self.stream.name}: no raster is named {name!r}. Rasters: {known}."
+            ) from None
 
 
 class Step(Protocol):
