@@ -75,7 +75,7 @@ def _layer_names(document: Document) -> Iterator[Fault]:
     names = list(layers) if isinstance(layers, dict) else []
     shown = ", ".join(printable(name) for name in names[:_MOST_NAMED])
     remedy = f"Layers in this file: {shown}." if names else "This file has no layers."
-    for keys in (("join", "layer"), ("where", "inside")):
+    for keys in (("join", "layer"), ("where", "inside"), ("cloud", "crop", "layer")):
         for path, name in texts(document, "streams", EACH, "steps", EACH, *keys):
             if name not in names:
                 message = f"no layer is named {document.quoted(path)}."

@@ -22,7 +22,7 @@ from geoweir.codec.sightings import sightings_of
 from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
-from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic
 from geoweir.spatial.layer import Layer
@@ -157,11 +157,17 @@ def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
     ]
 
 
+def _layer_name(step: StepSpec) -> str:
+    """The layer that a step compares with; empty where there is none."""
+    within = step.options.get("crop") or {}
+    return str(step.options.get("layer") or step.options.get("inside") or within.get("layer") or "")
+
+
 def _warm(spec: StreamSpec, context: StepContext) -> None:
     """Makes the transformers that the steps will use: the first costs 12 ms."""
     crs = spec.crs
     for step in spec.steps:
-        layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
+        layer = context.layers.get(_layer_name(step))
         if layer is not None and layer.crs != crs:
             context.crs.transformer(crs, layer.crs)
         if step.name == "reproject":
