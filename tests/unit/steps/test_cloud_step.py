@@ -53,9 +53,8 @@ def test_all_operations_in_their_order() -> None:
 
 
 def test_properties_carry_the_prefix() -> None:
-    chunk = ran(
-        features([CLOUD]), stats=["count"], grid={"cell": 9.0, "value": "count"}, **{"as": "p"}
-    )
+    options: dict[str, Any] = {"grid": {"cell": 9.0, "value": "count"}, "as": "p"}
+    chunk = ran(features([CLOUD]), None, stats=["count"], **options)
     assert sorted(chunk.properties[0]) == ["p_count", "p_grid"]
     assert rows(chunk)[0] == [0, 0, 1]
 

@@ -145,10 +145,11 @@ _BBOX_SCHEMA: Final[dict[str, Any]] = {
 
 
 def _is_one_of(section: Section, first: str, second: str) -> None:
-    if (getattr(section, first) is None) == (getattr(section, second) is None):
-        raise refusal(
-            f"this needs one of {first} and {second}.", "Keep one of the two.", "missing-key"
-        )
+    given = [getattr(section, name) is not None for name in (first, second)]
+    if not any(given):
+        raise refusal("there is nothing in it.", f"Give {first} or {second}.", "missing-key")
+    if all(given):
+        raise refusal(f"{first} and {second} are both given.", "Keep one of the two.", "conflict")
 
 
 class Crop(Section):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
+from cloud import by_pure_lexsort, by_unique, polygons_over, prepared, read_raw
 from geoweir.spatial.cloud.crop import Box, in_polygons
 from geoweir.spatial.cloud.grid import gridded
 from geoweir.spatial.cloud.ground import lowest
@@ -14,6 +15,7 @@ from geoweir.spatial.cloud.statistics import STATISTICS, measured
 from geoweir.spatial.cloud.voxels import thinned
 from geoweir.spatial.kernel.loaded import has_kernel
 from support.features import objects
+from support.samples import sample
 
 NONE = np.empty((0, 3))
 
@@ -175,3 +177,16 @@ def test_statistics_are_of_z_and_of_the_convex_hull() -> None:
 
 def test_a_cloud_in_a_line_has_no_density() -> None:
     assert measured(cloud((0, 0, 0), (1, 1, 1)), ["density"]) == {"density": None}
+
+
+@pytest.mark.samples
+def test_a_recorded_cloud_is_treated_as_by_plain_numpy_and_shapely() -> None:
+    points = read_raw(sample("lidar/simple.las"))
+    assert len(points) == 1065
+    for polygons in polygons_over(points).values():
+        inside = in_polygons(points, polygons)
+        assert np.array_equal(inside, prepared(points, polygons))
+        assert 0 < inside.sum() < len(points)
+    for size in (20.0, 300.0):
+        assert np.array_equal(thinned(points, size), by_pure_lexsort(points, size))
+        assert np.array_equal(lowest(points, size), by_unique(points, size))
