@@ -64,7 +64,9 @@ class Cloud:
         except CloudError as error:
             features.errors[index] = f"cloud: {error}"
             return
-        features.geometry[index] = shapely.multipoints(points)
+        before = shapely.get_num_geometries(features.geometry[index])
+        if self._ground is not None or len(points) < before:  # made anew only where it must be
+            features.geometry[index] = shapely.multipoints(points)
         features.properties[index].update(found)
 
     def _treated(self, geometry: object, crs: str) -> tuple[Points, dict[str, Any]]:
@@ -87,14 +89,14 @@ class Cloud:
         if not isinstance(geometry, shapely.MultiPoint):
             kind = "null" if geometry is None else f"a {getattr(geometry, 'geom_type', geometry)}"
             raise CloudError(f"the geometry is {kind}; a cloud is a MultiPoint with z")
-        count = shapely.get_num_geometries(geometry)
+        count = int(shapely.get_num_geometries(geometry))
         if count > self._most:
             raise CloudError(f"{count:,} points, at most {self._most:,} are allowed (max_points)")
         rows = shapely.get_coordinates(geometry, include_z=True)
         points = usable(rows)
         if len(rows) and np.isnan(rows[:, 2]).all():
             raise CloudError("no point has a z; a cloud is a MultiPoint with z")
-        return points, len(rows) - len(points)
+        return points, count - len(points)  # a point may be empty, too
 
     def _found(self, points: Points, dropped: int) -> dict[str, Any]:
         found: dict[str, Any] = {

@@ -90,11 +90,11 @@ def test_points_that_are_not_finite_are_dropped_and_counted() -> None:
     assert chunk.properties == [{"cloud_count": 2, "cloud_dropped": 2}]
 
 
-def test_a_position_without_z_among_others_is_dropped_and_counted() -> None:
-    payload = feature({"type": "MultiPoint", "coordinates": [[0, 0, 1], [1, 1], [2, 2, 3]]})
+def test_positions_without_z_among_others_are_dropped_and_counted() -> None:
+    payload = feature({"type": "MultiPoint", "coordinates": [[0, 0, 1], [1, 1], [], [2, 2, 3]]})
     chunk = ran(decode(payload).features, stats=["count"])
     assert chunk.errors == [None]
-    assert chunk.properties == [{"cloud_count": 2, "cloud_dropped": 1}]
+    assert chunk.properties == [{"cloud_count": 2, "cloud_dropped": 2}]
     assert geometry_to_json(chunk.geometry) == [
         b'{"type":"MultiPoint","coordinates":[[0.0,0.0,1.0],[2.0,2.0,3.0]]}'
     ]

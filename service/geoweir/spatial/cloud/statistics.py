@@ -15,7 +15,10 @@ __all__ = ["STATISTICS", "measured"]
 
 def _area(points: Points) -> float:
     """Of the convex hull in x and y, in square units of the CRS."""
-    return float(shapely.area(shapely.convex_hull(shapely.multipoints(points[:, :2]))))
+    if len(points) < 2:  # noqa: PLR2004 - the fewest of a line
+        return 0.0
+    line = shapely.linestrings(points[:, :2])  # one object; of points it would be one each
+    return float(shapely.area(shapely.convex_hull(line)))
 
 
 def _density(points: Points) -> float | None:
