@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -105,6 +106,27 @@ class FileWriter:
         dtype = array.dtype.newbyteorder("<").str
         with self.section(name, dtype.replace("|", ""), max(columns, 1)) as section:
             section.write(array)
+
+    def written(self, name: str) -> _Array:
+        """A section that was written, read back from the file: it takes no memory of its own.
+
+        It is for those who build further sections from it.
+        """
+        section = next(one for one in self._sections if one.name == name)
+        if not section.size:
+            flat = np.empty(0, dtype=section.dtype)
+        else:
+            self._file.flush()
+            start = section.offset - section.offset % mmap.ALLOCATIONGRANULARITY
+            length = section.offset - start + section.size
+            mapped = mmap.mmap(self._file.fileno(), length, offset=start, access=mmap.ACCESS_READ)
+            flat = np.frombuffer(
+                mapped,
+                dtype=section.dtype,
+                count=section.rows * section.columns,
+                offset=section.offset - start,
+            )
+        return flat if section.columns == 1 else flat.reshape(-1, section.columns)
 
     def finish(self) -> str:
         """Makes it durable and visible; the content's version."""
