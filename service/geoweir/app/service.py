@@ -99,7 +99,10 @@ class Service:
         self._pool = Pool(
             settings.pool,
             WorkerSpec(
-                streams=settings.streams, layers=settings.layers, module_path=settings.module_path
+                streams=settings.streams,
+                layers=settings.layers,
+                rasters=settings.rasters,
+                module_path=settings.module_path,
             ),
             events=self._reporting,
         )

@@ -17,8 +17,8 @@ from geoweir.errors import ConfigurationError, GeoweirError, WorkerError
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath
 from geoweir.settings.values import Settings
-from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster, load_raster
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -30,14 +30,14 @@ _REMEDY: Final = "Correct it."
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What was read, a line for each layer, and what a worker could not have made."""
+    """What was read, a line for each layer and raster, and what a worker could not have made."""
 
     layers: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
 def try_worker(settings: Settings, document: Document) -> Tried:
-    """Reads every layer and makes every step; the users' modules are imported for it."""
+    """Opens every layer and raster, makes every step; the users' modules are imported for it."""
     tried = Tried()
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
@@ -49,26 +49,41 @@ def try_worker(settings: Settings, document: Document) -> Tried:
         else:
             repaired = f", {layer.repaired} repaired" if layer.repaired else ""
             tried.layers.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
+    rasters = _try_rasters(settings, document, tried)
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path
     )
-    crs = known_crs(worker)
+    crs = known_crs(worker, rasters)
     for stream in settings.streams:
-        tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
+        context = StepContext(
+            stream=stream,
+            layers=layers,
+            rasters=rasters,
+            crs=crs,
+            module_path=settings.module_path,
+        )
+        tried.faults.extend(_try_steps(context, document))
     return tried
 
 
-def _try_steps(
-    stream: StreamSpec,
-    worker: WorkerSpec,
-    layers: dict[str, Layer],
-    crs: KnownCrs,
-    document: Document,
-) -> Iterator[Fault]:
-    context = StepContext(stream=stream, layers=layers, crs=crs, module_path=worker.module_path)
+def _try_rasters(settings: Settings, document: Document, tried: Tried) -> dict[str, Raster]:
+    rasters = {}
+    for spec in settings.rasters:
+        try:
+            rasters[spec.name] = raster = load_raster(spec)
+        except ConfigurationError as error:
+            place = ("rasters", spec.name, "path")
+            tried.faults.append(_fault(document, place, "broken-file", error))
+        else:
+            tried.layers.append(f"open      {spec.name}: {raster.described()}")
+    return rasters
+
+
+def _try_steps(context: StepContext, document: Document) -> Iterator[Fault]:
+    stream = context.stream
     for number, step in enumerate(stream.steps):
-        if not _wanted(step) <= layers.keys():
-            continue  # its layer has a fault of its own
+        if not _is_whole(step, context):
+            continue  # its layer or raster has a fault of its own
         try:
             # What a module says while it is imported is no part of our answer.
             with contextlib.redirect_stdout(sys.stderr):
@@ -79,9 +94,11 @@ def _try_steps(
             yield _fault(document, _place(stream, number, step), "broken-module", error)
 
 
-def _wanted(step: StepSpec) -> set[str]:
-    """The layers that a step names."""
-    return {step.options[key] for key in ("layer", "inside") if step.options.get(key)}
+def _is_whole(step: StepSpec, context: StepContext) -> bool:
+    """Whether the layers and rasters that a step names are there."""
+    layers = {step.options[key] for key in ("layer", "inside") if step.options.get(key)}
+    rasters = {step.options["raster"]} if step.options.get("raster") else set()
+    return layers <= context.layers.keys() and rasters <= context.rasters.keys()
 
 
 def _place(stream: StreamSpec, number: int, step: StepSpec) -> KeyPath:

@@ -17,6 +17,7 @@ __all__ = [
     "PoolSpec",
     "PrefilterSpec",
     "Priority",
+    "RasterSpec",
     "StepSpec",
     "StreamSpec",
     "TopicSpec",
@@ -119,11 +120,22 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RasterSpec:
+    """A raster: a GeoTIFF, or its compiled form, that steps look values up in."""
+
+    name: str
+    path: str  # absolute
+    crs: str | None = None  # None: as the file says
+    cache: int = 16_000_000  # bytes of a GeoTIFF's numbers that a worker keeps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """Everything a worker process is told at its start."""
 
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
+    rasters: tuple[RasterSpec, ...] = ()
     module_path: str | None = None  # folder of the configuration, for users' own steps
 
 

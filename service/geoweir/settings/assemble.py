@@ -12,6 +12,7 @@ from geoweir.core.spec import (
     Limits,
     PoolSpec,
     PrefilterSpec,
+    RasterSpec,
     StepSpec,
     StreamSpec,
     TopicSpec,
@@ -52,6 +53,12 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
             LayerSpec(name=name, path=str(folder / layer.path), crs=layer.crs)
             for name, layer in config.layers.items()
             if layer.path is not None
+        ),
+        rasters=tuple(
+            RasterSpec(
+                name=name, path=str(folder / raster.path), crs=raster.crs, cache=raster.cache
+            )
+            for name, raster in config.rasters.items()
         ),
         queue_limit=config.queue.limit,
         pool=_pool(config.pool),

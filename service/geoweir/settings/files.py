@@ -11,6 +11,7 @@ from typing import Final
 
 __all__ = [
     "LAYER_SUFFIXES",
+    "RASTER_SUFFIXES",
     "FileProblem",
     "file_problem",
     "has_layer_suffix",
@@ -22,6 +23,7 @@ __all__ = [
 
 _PLAIN_SUFFIXES: Final = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
 LAYER_SUFFIXES: Final = (*_PLAIN_SUFFIXES, *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES))
+RASTER_SUFFIXES: Final = (".gwr", ".tif", ".tiff")
 _LONGEST_SECRET: Final = 65_536  # bytes
 
 

@@ -18,6 +18,7 @@ def plan(settings: Settings) -> list[str]:
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
         *(f"layer     {one.name}: {one.path} ({one.crs})" for one in settings.layers),
+        *(f"raster    {one.name}: {one.path}" for one in settings.rasters),
         *(line for stream in settings.streams for line in _stream(stream)),
     ]
 

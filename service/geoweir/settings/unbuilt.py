@@ -19,8 +19,6 @@ _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
     "nearest",
-    "sample",
-    "zonal",
     "fence",
     "proximity",
     "threshold",
@@ -42,19 +40,12 @@ def _is_two(value: object) -> bool:
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("rasters",), bool, "rasters are", "Remove them."),
     (("layers", EACH, "topic"), _is_given, "live layers are", "Give a path to a GeoJSON file."),
     (
         ("layers", EACH, "path"),
         lambda value: isinstance(value, str) and value.lower().endswith(".gwl"),
         "compiled layers (.gwl) are",
         "Give the GeoJSON file that it was made of.",
-    ),
-    (
-        ("streams", EACH, "steps", EACH, "cloud", "height_above", "raster"),
-        _is_given,
-        "rasters are",
-        "Write lowest: CELL.",
     ),
     (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
     (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),

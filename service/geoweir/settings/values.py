@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
+from geoweir.core.spec import LayerSpec, PoolSpec, RasterSpec, StreamSpec
 
 __all__ = ["HttpSettings", "LogSettings", "MqttSettings", "Settings", "TlsSettings"]
 
@@ -65,6 +65,7 @@ class Settings:
     mqtt: MqttSettings
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
+    rasters: tuple[RasterSpec, ...] = ()
     queue_limit: int = 500  # messages
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests

@@ -12,9 +12,11 @@ from geoweir.steps.join import Join
 from geoweir.steps.keep import Keep
 from geoweir.steps.python import Python
 from geoweir.steps.reproject import Reproject
+from geoweir.steps.sample import Sample
 from geoweir.steps.step import Step, StepContext
 from geoweir.steps.validate import Validate
 from geoweir.steps.where import Where
+from geoweir.steps.zonal import Zonal
 
 __all__ = ["STEPS", "make_step"]
 
@@ -22,6 +24,8 @@ STEPS: Final[dict[str, type[Step]]] = {
     "reproject": Reproject,
     "validate": Validate,
     "join": Join,
+    "sample": Sample,
+    "zonal": Zonal,
     "cloud": Cloud,
     "where": Where,
     "keep": Keep,

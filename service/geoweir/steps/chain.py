@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 import shapely
 
@@ -26,10 +26,11 @@ from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster, load_raster
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
 
-__all__ = ["Chain", "chains", "known_crs", "load_layers"]
+__all__ = ["Chain", "chains", "known_crs", "load_layers", "load_rasters"]
 
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
@@ -123,9 +124,10 @@ def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) ->
     return bytes(codes)
 
 
-def known_crs(spec: WorkerSpec) -> KnownCrs:
-    """Every CRS that the configuration names; ConfigurationError for one that PROJ doesn't know."""
+def known_crs(spec: WorkerSpec, rasters: Mapping[str, Raster]) -> KnownCrs:
+    """Every CRS that the configuration, or a raster of it, names; ConfigurationError for others."""
     names = {stream.crs for stream in spec.streams} | {layer.crs for layer in spec.layers}
+    names |= {raster.crs for raster in rasters.values()}
     names |= {
         step.options["to"]
         for stream in spec.streams
@@ -140,36 +142,56 @@ def load_layers(spec: WorkerSpec) -> dict[str, Layer]:
     return {layer.name: Layer.load(layer) for layer in spec.layers}
 
 
+def load_rasters(spec: WorkerSpec) -> dict[str, Raster]:
+    """Every raster by its name; ConfigurationError for one that can't be used."""
+    return {raster.name: load_raster(raster) for raster in spec.rasters}
+
+
 def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
     """A chain per stream, in the order of the spec, warm and ready.
 
+    Rasters are opened here, in the process that reads them: GDAL's handles cross no fork.
+
     Raises:
-        ConfigurationError: a step, layer or CRS isn't what the configuration may hold.
+        ConfigurationError: a step, layer, raster or CRS isn't what the configuration may hold.
         WorkerError: a user's module can't be imported.
     """
-    crs = known_crs(spec)
+    rasters = load_rasters(spec)
+    crs = known_crs(spec, rasters)
     return [
         Chain(
             stream,
-            StepContext(stream=stream, layers=layers, crs=crs, module_path=spec.module_path),
+            StepContext(
+                stream=stream,
+                layers=layers,
+                rasters=rasters,
+                crs=crs,
+                module_path=spec.module_path,
+            ),
         )
         for stream in spec.streams
     ]
 
 
-def _layer_name(step: StepSpec) -> str:
-    """The layer that a step compares with; empty where there is none."""
-    within = step.options.get("crop") or {}
-    return str(step.options.get("layer") or step.options.get("inside") or within.get("layer") or "")
+def _name(step: StepSpec, kind: Literal["layer", "raster"]) -> str:
+    """The layer or raster that a step reads; empty where there is none."""
+    options = step.options
+    if kind == "raster":
+        within = options.get("height_above") or {}
+        return str(options.get("raster") or within.get("raster") or "")
+    within = options.get("crop") or {}
+    return str(options.get("layer") or options.get("inside") or within.get("layer") or "")
 
 
 def _warm(spec: StreamSpec, context: StepContext) -> None:
     """Makes the transformers that the steps will use: the first costs 12 ms."""
     crs = spec.crs
     for step in spec.steps:
-        layer = context.layers.get(_layer_name(step))
-        if layer is not None and layer.crs != crs:
-            context.crs.transformer(crs, layer.crs)
+        layer = context.layers.get(_name(step, "layer"))
+        raster = context.rasters.get(_name(step, "raster"))
+        for other in (layer, raster):
+            if other is not None and other.crs != crs:
+                context.crs.transformer(crs, other.crs)
         if step.name == "reproject":
             context.crs.transformer(crs, step.options["to"])
             crs = step.options["to"]

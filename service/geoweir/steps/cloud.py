@@ -13,12 +13,13 @@ from geoweir.codec.features import Features
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.cloud.crop import Box, in_polygons
 from geoweir.spatial.cloud.grid import gridded
-from geoweir.spatial.cloud.ground import Heights, lowest
+from geoweir.spatial.cloud.ground import lowest
 from geoweir.spatial.cloud.points import CloudError, Points, usable
 from geoweir.spatial.cloud.statistics import measured
 from geoweir.spatial.cloud.voxels import thinned
 from geoweir.spatial.crs import Geometries, transformer
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster
 from geoweir.steps.step import Indices, StepContext, singly
 
 __all__ = ["MAX_CELLS", "MAX_POINTS", "Cloud"]
@@ -46,7 +47,7 @@ class Cloud:
     def __init__(self, options: dict[str, Any], context: StepContext) -> None:
         self._crop = _crop(options.get("crop"), context)
         self._voxel: float | None = options.get("voxel")
-        self._ground = _ground(options.get("height_above"))
+        self._ground = _ground(options.get("height_above"), context)
         self._stats: list[str] = options.get("stats") or []
         self._grid: dict[str, Any] | None = options.get("grid")
         self._as: str = options.get("as", "cloud")
@@ -149,19 +150,19 @@ def _moved(points: Points, src: str, dst: str) -> Points:
     return np.column_stack([*moved, points[:, 2]])
 
 
-def _ground(options: dict[str, Any] | None) -> _Ground | None:
+def _ground(options: dict[str, Any] | None, context: StepContext) -> _Ground | None:
     if not options:
         return None
     if options.get("raster") is not None:
-        raise ConfigurationError("cloud: height_above a raster is not in this version.")
+        raster = context.raster(options["raster"])
+        return lambda points, crs: _heights(points, crs, raster)
     size = float(options["lowest"])
     return lambda points, crs: lowest(points, size)  # noqa: ARG005 - cells are in any CRS
 
 
-def above(raster: Heights) -> _Ground:
-    """The ground as a raster has it."""
-
-    def under(points: Points, crs: str) -> _Column:
+def _heights(points: Points, crs: str, raster: Raster) -> _Column:
+    """The ground below points as a raster has it, NaN where it has none."""
+    try:
         return raster.values_at(_moved(points, crs, raster.crs)[:, :2], "bilinear")
-
-    return under
+    except ConfigurationError as error:
+        raise CloudError(f"raster {raster.name}: {error}") from error

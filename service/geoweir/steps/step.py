@@ -7,7 +7,7 @@ feature is that feature's own error; the others never notice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.layer import Layer, TooComplexError
+from geoweir.spatial.raster.raster import Raster
 
 __all__ = ["Indices", "Step", "StepContext", "singly"]
 
@@ -32,6 +33,7 @@ class StepContext:
     Attributes:
         stream: the stream.
         layers: the layers of the configuration, by name.
+        rasters: the rasters of the configuration, by name.
         crs: the CRSs that the configuration names.
         module_path: folder of the configuration, where users' modules are.
     """
@@ -39,6 +41,7 @@ class StepContext:
     stream: StreamSpec
     layers: Mapping[str, Layer]
     crs: KnownCrs
+    rasters: Mapping[str, Raster] = field(default_factory=dict)
     module_path: str | None = None
 
     def layer(self, name: str) -> Layer:
@@ -49,6 +52,16 @@ class StepContext:
             known = ", ".join(self.layers) or "none"
             raise ConfigurationError(
                 f"stream {self.stream.name}: no layer is named {name!r}. Layers: {known}."
+            ) from None
+
+    def raster(self, name: str) -> Raster:
+        """A raster by its name; ConfigurationError where there is none."""
+        try:
+            return self.rasters[name]
+        except KeyError:
+            known = ", ".join(self.rasters) or "none"
+            raise ConfigurationError(
+                f"stream {self.stream.name}: no raster is named {name!r}. Rasters: {known}."
             ) from None
 
 

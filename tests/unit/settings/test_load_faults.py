@@ -185,7 +185,7 @@ def test_two_steps_in_one_are_refused(folder: Folder) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["nearest", "sample", "zonal", "fence", "proximity", "threshold", "track", "window",
+    ["nearest", "fence", "proximity", "threshold", "track", "window",
      "cell", "simplify"],
 )  # fmt: skip
 def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:

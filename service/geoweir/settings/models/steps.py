@@ -71,6 +71,39 @@ class Join(Section):
     """Values of the first match, or lists with those of all."""
 
 
+class Sample(Section):
+    """A raster's value at the point."""
+
+    raster: Text
+    """The raster's name."""
+    band: Annotated[int, Field(ge=1, le=65_535)] = 1
+    """The band, counted from 1."""
+    as_: Text | None = Field(default=None, alias="as")
+    """The property that gets the value; by default the raster's name."""
+    method: Literal["nearest", "bilinear"] = "nearest"
+    """The pixel that the point lies in, or the four pixels around it weighed by nearness."""
+
+
+class Zonal(Section):
+    """Statistics of a raster's pixels over the polygon."""
+
+    raster: Text
+    """The raster's name."""
+    band: Annotated[int, Field(ge=1, le=65_535)] = 1
+    """The band, counted from 1."""
+    stats: Annotated[
+        list[Literal["count", "min", "max", "mean", "sum", "majority"]],
+        Field(min_length=1, max_length=6),
+    ] = Field(default_factory=lambda: ["count", "min", "max", "mean"])
+    """Which statistics, attached as RASTER_STAT; by default count, min, max and mean."""
+    all_touched: bool = False
+    """Every pixel that the polygon touches, not those with their centre inside."""
+    as_: Text | None = Field(default=None, alias="as")
+    """What the names begin with instead of the raster's name."""
+    max_pixels: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
+    """A polygon over more pixels is in error."""
+
+
 class Where(Section):
     """What doesn't fulfil every condition counts as filtered."""
 
@@ -246,6 +279,10 @@ class Step(Section):
     """Invalid geometries are errors, or are repaired."""
     join: Join | None = None
     """The layer's attributes on the features that lie in it."""
+    sample: Sample | None = None
+    """A raster's value at the point."""
+    zonal: Zonal | None = None
+    """Statistics of a raster's pixels over the polygon."""
     where: Where | None = None
     """What doesn't fulfil the conditions counts as filtered."""
     keep: FieldNames | None = None
@@ -256,10 +293,6 @@ class Step(Section):
     """A user's own step: module:function, called with each chunk in the workers."""
     nearest: Any = None
     """Not in this version: distance and place on the nearest line."""
-    sample: Any = None
-    """Not in this version: a raster's value at the point."""
-    zonal: Any = None
-    """Not in this version: a raster's statistics over a polygon."""
     cloud: Cloud | None = None
     """A point cloud (MultiPoint with z) cropped, thinned, measured or gridded, in this order."""
     fence: Any = None

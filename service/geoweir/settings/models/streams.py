@@ -41,10 +41,14 @@ class Layer(Section):
 
 
 class Raster(Section):
-    """Not in this version: a raster that steps look values up in."""
+    """A raster that steps look values up in."""
 
     path: Text
-    """A GeoTIFF, relative to the configuration's folder."""
+    """A compiled raster (.gwr) or a GeoTIFF, relative to the configuration's folder."""
+    crs: Text | None = None
+    """The CRS of the raster's coordinates; by default as the file says."""
+    cache: Annotated[int, size("1MB", "1GB")] = 16_000_000
+    """How much of a GeoTIFF each worker keeps in memory; a compiled raster needs none."""
 
 
 class FieldPaths(Section):

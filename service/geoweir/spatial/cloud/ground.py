@@ -1,8 +1,6 @@
-"""What heights are measured from: the lowest point of a point's own cell, or a raster."""
+"""What heights are measured from: the lowest point of a point's own cell."""
 
 from __future__ import annotations
-
-from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,22 +8,9 @@ import numpy.typing as npt
 from geoweir.spatial.cloud.points import SEED, Points, buffer, cell_numbers, checked
 from geoweir.spatial.kernel.loaded import ffi, lib
 
-__all__ = ["Heights", "lowest"]
+__all__ = ["lowest"]
 
 _Column = npt.NDArray[np.float64]
-
-
-class Heights(Protocol):
-    """A raster of heights, as far as clouds need one."""
-
-    @property
-    def crs(self) -> str:
-        """What its places are in, x before y."""
-        ...
-
-    def values_at(self, xy: npt.NDArray[np.float64], method: Literal["bilinear"]) -> _Column:
-        """Heights at places (points, 2) in its CRS; NaN where it has none."""
-        ...
 
 
 def lowest(points: Points, size: float) -> _Column:
