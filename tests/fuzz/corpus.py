@@ -7,7 +7,8 @@
     mixed      all dimensions in one layer, and features without a geometry
     one        a single triangle
     none       a layer without features
-    raster     a compiled raster, where rasters are built
+    heights    a compiled raster of floats with a mask, of several tiles
+    classes    one of bytes, sheared and scaled
 
 They are made anew for each run, so that they are always of the format that is fuzzed.
 """
@@ -25,6 +26,7 @@ import orjson
 import shapely
 
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
+from support.rasters import write_raster
 
 __all__ = ["make_corpus"]
 
@@ -93,9 +95,16 @@ def _points(rng: np.random.Generator) -> _Geometries:
 
 
 def _rasters(folder: Path) -> Iterator[Path]:
-    """None here yet: see ``drivers``."""
-    del folder
-    yield from ()
+    rng = np.random.default_rng(20261125)
+    heights = rng.normal(100, 20, (90, 140)).astype("<f4")
+    flags = (rng.random((90, 140)) > 0.1).astype(np.uint8)
+    path = folder / "heights.gwr"
+    write_raster(path, heights, (0.1, 0, -7, 0, -0.1, 4.5), flags=flags, nodata="-9999.0")
+    yield path
+    path = folder / "classes.gwr"
+    classes = rng.integers(0, 7, (64, 65)).astype(np.uint8)
+    write_raster(path, classes, (0.2, 0.05, -6, 0.05, -0.2, 6), scale=2.0, offset=1.0)  # sheared
+    yield path
 
 
 if __name__ == "__main__":

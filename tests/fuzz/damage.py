@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from geoweir.spatial.file.format import DTYPES, PAGE, LayerFileError, Section, pack_page, parse_page
+from geoweir.spatial.file.format import (
+    DTYPES,
+    PAGE,
+    LayerFileError,
+    Section,
+    pack_page,
+    padded,
+    parse_page,
+)
 
 __all__ = ["WAYS", "damaged"]
 
@@ -192,23 +200,47 @@ def _splice(data: bytes, other: bytes, rng: _Rng) -> bytes:
 
 
 def _describe(data: bytes, _other: bytes, rng: _Rng) -> bytes:
-    """The description says something else, in valid JSON or not."""
+    """A description says something else, in valid JSON or not."""
     kind, sections = _sections(data)
-    meta = next(one for one in sections if one.name == "meta")
-    text = data[meta.offset : meta.offset + meta.size]
-    described = orjson.loads(text)
-    if rng.integers(0, 4) == 0:
-        made = text[: int(rng.integers(0, len(text) + 1))]
+    told = {one.name: text for one in sections if (text := _text(data, one)) is not None}
+    name = _one_of(list(told), rng)
+    one = next(each for each in sections if each.name == name)
+    if rng.integers(0, 5) == 0:
+        made = told[name][: int(rng.integers(0, one.size + 1))]
     else:
-        key = _one_of([*described, "unknown"], rng)
-        described[key] = _one_of(_META, rng)
-        if rng.integers(0, 4) == 0:
-            described.pop(key)
-        made = orjson.dumps(described, option=orjson.OPT_NON_STR_KEYS)
-    made = made[:PAGE]  # a page of its own is all the room that there is
-    body = data[: meta.offset] + made.ljust(PAGE, b"\0") + data[meta.offset + PAGE :]
-    moved = [dataclasses.replace(one, size=len(made)) if one is meta else one for one in sections]
-    return _sealed(kind, body, moved)
+        document = orjson.loads(told[name])
+        _lie_within(document, rng)
+        made = orjson.dumps(document)
+    room = min(padded(one.size), len(data) - one.offset)
+    made = made[:room]
+    body = data[: one.offset] + made.ljust(room, b"\0") + data[one.offset + room :]
+    resized = dataclasses.replace(one, size=len(made))
+    return _sealed(kind, body, [resized if each is one else each for each in sections])
+
+
+def _text(data: bytes, one: Section) -> bytes | None:
+    """A section's bytes where they are JSON."""
+    text = data[one.offset : one.offset + one.size]
+    return text if one.dtype == "u1" and text.startswith((b"{", b"[")) else None
+
+
+def _lie_within(document: Any, rng: _Rng) -> None:
+    """Replaces one value at any depth, or leaves it out."""
+    while True:
+        keys = list(document) if isinstance(document, dict) else list(range(len(document)))
+        if not keys:
+            return
+        key = _one_of(keys, rng)
+        value = document[key]
+        if not (isinstance(value, dict | list) and value) or rng.integers(0, 4) == 0:
+            break
+        document = value
+    if rng.integers(0, 5) == 0:
+        del document[key]
+    elif isinstance(value, int) and rng.integers(0, 2):
+        document[key] = value + _one_of([-8, -1, 1, 8, 4096], rng)
+    else:
+        document[key] = _one_of([*_META, *_EDGES], rng)
 
 
 WAYS: Final[dict[str, _Way]] = {

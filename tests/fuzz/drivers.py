@@ -7,15 +7,22 @@ ask. A damaged file may be refused, or give wrong answers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import shapely
+from shapely.errors import ShapelyError
 
+from geoweir.errors import GeoweirError
+from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.file.format import read_header, verify
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layerfile import ragged_of
+from geoweir.spatial.raster.raster import Raster
+from geoweir.spatial.raster.request import Request
 
 __all__ = ["DRIVERS", "CopiedFile"]
 
@@ -50,13 +57,70 @@ def _container(path: Path, rng: _Rng) -> None:
 def _ragged(path: Path, rng: _Rng) -> None:
     """Geometries from offsets that nobody has checked."""
     ragged = ragged_of(CopiedFile.open(path))
-    some = rng.integers(0, max(len(ragged), 1), 20)
-    ragged.take(some)
-    ragged.to_shapely(some)
-    ragged.boxes()
+    some = rng.integers(0, len(ragged), 20 if len(ragged) else 0)
+    each(partial(ragged.take, some), partial(ragged.to_shapely, some), ragged.boxes)
+
+
+def _attributes(path: Path, rng: _Rng) -> None:
+    """Ids and every field, of all features and of some."""
+    file = CopiedFile.open(path)
+    attributes, count = Attributes.open(file), len(file.array("source", "<u4"))
+    for some in (np.arange(count), rng.integers(0, count, 20 if count else 0)):
+        each(
+            partial(attributes.ids, some),
+            *(partial(attributes.values, field, some) for field in attributes.fields),
+        )
+
+
+def _raster(path: Path, rng: _Rng) -> None:
+    """Values at points by both methods, and statistics of every kind."""
+    raster = Raster.mapped("raster", CopiedFile.open(path))
+    grid = raster.pixels.grid
+    places = rng.uniform(-10, 10, (60, 2))
+    places[:3] = [[np.nan, 0], [np.inf, 0], [1e300, -1e300]]
+    shapes = _shapes(rng)
+    for band in range(1, min(len(raster.pixels.bands), 3) + 1):
+        each(
+            partial(raster.values_at, places, "nearest", band),
+            partial(raster.values_at, places, "bilinear", band),
+            *(
+                partial(
+                    raster.zonal,
+                    shapes,
+                    Request(band=band - 1, majority=few, all_touched=touched, limit=100_000),
+                )
+                for few in (False, True)
+                for touched in (False, True)
+            ),
+        )
+    grid.pixels(places)
+
+
+def _shapes(rng: _Rng) -> npt.NDArray[np.object_]:
+    """What a layer or raster is asked about."""
+    places, far = rng.uniform(-6, 6, (4, 2)), rng.uniform(-200, 200, (2, 2))
+    shapes: npt.NDArray[np.object_] = np.empty(8, dtype=object)
+    shapes[:4] = [shapely.Point(place).buffer(rng.uniform(0.1, 3)) for place in places]
+    shapes[4:6] = [shapely.box(*np.minimum(*far), *np.maximum(*far)), shapely.box(-1, -1, 1, 1)]
+    shapes[6] = shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(2, 2, 3, 3)])
+    return shapes
+
+
+def each(*calls: Callable[[], object]) -> None:
+    """Makes every call, whether one before it was refused or not; then the last refusal."""
+    refused: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except (GeoweirError, ShapelyError) as error:
+            refused = error
+    if refused is not None:
+        raise refused
 
 
 DRIVERS: Final[dict[str, Callable[[Path, _Rng], None]]] = {
     "container": _container,
     "ragged": _ragged,
+    "attributes": _attributes,
+    "raster": _raster,
 }

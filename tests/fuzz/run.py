@@ -87,6 +87,7 @@ class Child:
         self._tally.unlink(missing_ok=True)
         self._case, self._since = first, time.monotonic()
         options = ["--seed", given.seed, "--first", first, "--seconds", f"{seconds:.1f}"]
+        options += ["--drivers", *given.drivers]
         command = [sys.executable, HERE / "child.py", folder, *options]
         self._process = subprocess.Popen(
             list(map(str, [*command, *(["--count", 1] if given.case is not None else [])])),
@@ -171,7 +172,10 @@ def _library(name: str) -> str:
 def make_corpus(folder: Path) -> None:
     """The sound files, made without a sanitizer."""
     subprocess.run(
-        [sys.executable, HERE / "corpus.py", folder], env=_environment(folder), check=True
+        [sys.executable, HERE / "corpus.py", folder],
+        env=_environment(folder),
+        stdout=subprocess.DEVNULL,
+        check=True,
     )
 
 
@@ -229,6 +233,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", type=int, help="this one case only")
     parser.add_argument("--sanitize", action="store_true", help="address and undefined sanitizers")
+    parser.add_argument("--drivers", nargs="*", default=[], help="only these; else all")
     parser.add_argument("--deaths", type=int, default=20, help="so many are enough")
     parser.add_argument(
         "--keep", type=Path, default=Path("fuzz-found"), help="a folder for culprits"

@@ -11,6 +11,7 @@ from geoweir.codec.features import Features
 from geoweir.core.spec import StreamSpec
 from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.source import LayerSource
 from geoweir.steps.step import StepContext
 
@@ -65,11 +66,13 @@ def context(
     layers: Mapping[str, Layer] | None = None,
     crs: Sequence[str] = ("EPSG:4326", "EPSG:3857", "EPSG:32633"),
     module_path: str | None = None,
+    rasters: Mapping[str, Raster] | None = None,
 ) -> StepContext:
     """What a step is told."""
     return StepContext(
         stream=StreamSpec(name="s", subscribe=("in/#",)),
         layers=layers or {},
+        rasters=rasters or {},
         crs=KnownCrs(crs),
         module_path=module_path,
     )

@@ -46,6 +46,7 @@ def test_all_options_and_their_defaults(folder: Folder) -> None:
         ("{crop: {bbox: [2, 0, 1, 1]}}", PATH + ".crop.bbox", "bad-value", "not above"),
         ("{crop: {bbox: [0, 0, 5, 1, 1, 4]}}", PATH + ".crop.bbox", "bad-value", "HIGHEST"),
         ("{height_above: {}}", PATH + ".height_above", "missing-key", "lowest"),
+        ("{height_above: {raster: dem}}", PATH + ".height_above.raster", "unknown-name", "rasters"),
         ("{stats: [mean]}", PATH + ".stats[0]", "bad-value", "mean_z"),
         ("{grid: {}}", PATH + ".grid.cell", "missing-key", ""),
         ("{grid: {cell: 1, max_cells: 9999999}}", PATH + ".grid.max_cells", "out-of-range", ""),

@@ -15,6 +15,7 @@ from geoweir.errors import ConfigurationError
 from geoweir.steps.cloud import Cloud
 from support.chunks import decode, feature
 from support.features import context, features, layer
+from support.rasters import raster
 
 CLOUD = "MULTIPOINT Z ((0 0 1), (0.2 0.1 1.4), (3 3 5), (8 8 9))"
 
@@ -140,6 +141,25 @@ def test_a_crop_by_a_layer_in_another_crs_leaves_the_points_as_they_are() -> Non
     assert rows(chunk) == [[0, 0, 1], [3, 3, 5]]
 
 
+def test_heights_are_above_a_raster_and_points_above_none_of_it_are_dropped() -> None:
+    ground = raster(np.array([[10, 20], [10, -9]], dtype="<f4"), (2, 0, 0, 0, -2, 4), nodata="-9.0")
+    given = features(["MULTIPOINT Z ((1 3 12), (2 3 20), (3 3 20), (3.5 0.5 7), (99 99 7))"])
+    options = {"height_above": {"raster": "dem"}, "stats": ["count"]}
+    Cloud(options, context(rasters={"dem": ground})).run(given)
+    # Bilinear between the pixels' centres (1, 3) and (3, 3); no value at (3, 1) and outside.
+    assert rows(given) == [[1, 3, 2], [2, 3, 5], [3, 3, 0]]
+    assert given.properties == [{"cloud_count": 3, "cloud_dropped": 2}]
+
+
+def test_heights_above_a_raster_in_another_crs_leave_the_places_as_they_are() -> None:
+    ground = raster(np.full((2, 2), 5, "<i2"), (1e6, 0, -1e6, 0, -1e6, 1e6), crs="EPSG:3857")
+    given = features(["MULTIPOINT Z ((1 1 12), (2 3 20), (0 90 5))"])
+    options = {"height_above": {"raster": "dem"}}
+    Cloud(options, context(rasters={"dem": ground})).run(given)
+    assert rows(given) == [[1, 1, 7], [2, 3, 15]]
+    assert given.properties == [{"cloud_dropped": 1}]
+
+
 def test_a_cloud_far_from_every_polygon_is_cropped_to_nothing() -> None:
     chunk = ran(
         features([CLOUD]), {"zones": layer([shapely.box(50, 50, 51, 51)])}, crop={"layer": "zones"}
@@ -147,9 +167,11 @@ def test_a_cloud_far_from_every_polygon_is_cropped_to_nothing() -> None:
     assert (rows(chunk), chunk.errors) == ([], [None])
 
 
-def test_a_layer_that_there_is_not_is_refused_when_the_step_is_made() -> None:
+def test_a_layer_or_raster_that_there_is_not_is_refused_when_the_step_is_made() -> None:
     with pytest.raises(ConfigurationError, match="Layers: none"):
         Cloud({"crop": {"layer": "zones"}}, context())
+    with pytest.raises(ConfigurationError, match="Rasters: none"):
+        Cloud({"height_above": {"raster": "dem"}}, context())
 
 
 def test_features_in_error_or_filtered_are_left_alone() -> None:
