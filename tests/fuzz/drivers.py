@@ -20,6 +20,7 @@ from geoweir.errors import GeoweirError
 from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.file.format import read_header, verify
 from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.layer import Layer, Match, Predicate
 from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
@@ -72,6 +73,41 @@ def _attributes(path: Path, rng: _Rng) -> None:
         )
 
 
+def _layer(path: Path, rng: _Rng) -> None:
+    """Joins of points and shapes by every predicate, and attributes of what was found."""
+    layer = Layer.open("layer", CopiedFile.open(path))
+    for asked in (_points(rng), _shapes(rng)):
+        each(
+            *(
+                partial(_join, layer, asked, predicate, match)
+                for predicate in ("within", "intersects")
+                for match in ("first", "all")
+            )
+        )
+    some = np.arange(min(len(layer), 50))
+    each(
+        partial(layer.geometries, some),
+        partial(layer.locate, rng.uniform(-10, 10, (300, 2)), "within", "all"),
+        *(partial(layer.column(field).values, some) for field in ["id", *layer.fields]),
+    )
+
+
+def _join(layer: Layer, asked: npt.NDArray[np.object_], predicate: Predicate, match: Match) -> None:
+    _, theirs = layer.join(asked, predicate, match)
+    each(*(partial(layer.column(field).values, theirs) for field in ["id", *layer.fields]))
+
+
+def _points(rng: _Rng) -> npt.NDArray[np.object_]:
+    """Near and far ones, some on the corners of what the corpus holds, an empty one and none."""
+    places = rng.uniform(-12, 12, (80, 2))
+    places[:20] = places[:20].round()
+    places[20:30] *= [20, 10]
+    points: npt.NDArray[np.object_] = np.full(84, None, dtype=object)
+    points[:80] = shapely.points(places)
+    points[80:83] = [shapely.Point(), shapely.Point(1e300, -1e300), shapely.Point(0, 0)]
+    return points
+
+
 def _raster(path: Path, rng: _Rng) -> None:
     """Values at points by both methods, and statistics of every kind."""
     raster = Raster.mapped("raster", CopiedFile.open(path))
@@ -122,5 +158,6 @@ DRIVERS: Final[dict[str, Callable[[Path, _Rng], None]]] = {
     "container": _container,
     "ragged": _ragged,
     "attributes": _attributes,
+    "layer": _layer,
     "raster": _raster,
 }

@@ -48,7 +48,7 @@ def try_worker(settings: Settings, document: Document) -> Tried:
             tried.faults.append(_fault(document, place, "broken-file", error))
         else:
             repaired = f", {layer.repaired} repaired" if layer.repaired else ""
-            tried.layers.append(f"read      {spec.name}: {len(layer.ids)} features{repaired}")
+            tried.layers.append(f"read      {spec.name}: {len(layer)} features{repaired}")
     rasters = _try_rasters(settings, document, tried)
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoweir.spatial.file.format import LayerFileError
+
 __all__ = ["LINES", "POINTS", "SURFACES", "Ragged"]
 
 _Geometries = npt.NDArray[np.object_]
@@ -25,6 +27,7 @@ LINES: Final = 1
 SURFACES: Final = 2
 _NONE: Final = 255
 _POLYGON: Final = 3
+_FEWEST: Final = 4  # vertices of a closed ring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +73,11 @@ class Ragged:
         )
 
     def to_shapely(self, some: npt.NDArray[np.intp]) -> _Geometries:
-        """The geometries of some features; one of one part is no Multi-geometry."""
+        """The geometries of some features; one of one part is no Multi-geometry.
+
+        Raises:
+            LayerFileError: what the arrays hold there are no geometries.
+        """
         made: _Geometries = np.full(len(some), None, dtype=object)
         for dimension in (POINTS, LINES, SURFACES):
             where = np.flatnonzero(self.dimensions[some] == dimension)
@@ -91,14 +98,33 @@ class Ragged:
         return boxes
 
     def take(self, some: npt.NDArray[np.intp]) -> Ragged:
-        """Some features, in the order given."""
-        features, part = _gathered(self.features, some)
-        parts, ring = _gathered(self.parts, part)
-        rings, vertex = _gathered(self.rings, ring)
+        """Some features, in the order given; LayerFileError where offsets lead astray."""
+        repeats = len(some) - len(np.unique(some)) + 1
+        features, part = _gathered(self.features, some, len(self.parts) - 1, repeats)
+        parts, ring = _gathered(self.parts, part, len(self.rings) - 1, repeats)
+        rings, vertex = _gathered(self.rings, ring, len(self.coordinates), repeats)
         return Ragged(self.dimensions[some], features, parts, rings, self.coordinates[vertex])
+
+    def is_whole(self, dimension: int) -> bool:
+        """Whether these are geometries of one dimension that may be given to GEOS.
+
+        It crashes on rings without vertices and on some with NaN. Offsets are those of ``take``.
+        """
+        sizes, rings = np.diff(self.rings), np.diff(self.parts)
+        if not np.isfinite(self.coordinates).all():
+            return False
+        if dimension == SURFACES:
+            if not ((rings > 0).all() and (sizes >= _FEWEST).all()):
+                return False
+            first = self.coordinates[self.rings[:-1]]
+            return bool((first == self.coordinates[self.rings[1:] - 1]).all())
+        fits = sizes == 1 if dimension == POINTS else sizes > 1
+        return bool((rings == 1).all() and fits.all())
 
     def _made(self, some: npt.NDArray[np.intp], dimension: int) -> _Geometries:
         one = self.take(some)
+        if not one.is_whole(dimension):
+            raise LayerFileError("a geometry in it is damaged: compile it again")
         offsets: tuple[Any, ...]
         if dimension == POINTS:
             kind, offsets = shapely.GeometryType.MULTIPOINT, (one.features,)
@@ -121,11 +147,21 @@ def _offsets(owner: npt.NDArray[Any], owners: int) -> _Offsets:
 
 
 def _gathered(
-    offsets: _Offsets, some: npt.NDArray[np.intp]
+    offsets: _Offsets, some: npt.NDArray[np.intp], items: int, repeats: int
 ) -> tuple[_Offsets, npt.NDArray[np.intp]]:
-    """New offsets of some owners, and the indices of their items."""
+    """New offsets of some owners, and the indices of their items.
+
+    Args:
+        offsets: where each owner's items begin; not trusted.
+        some: owners.
+        items: how many items there are.
+        repeats: how often an owner is in ``some`` at most: no item is in two of them.
+    """
     starts = offsets[:-1][some].astype(np.intp)
     counts = offsets[1:][some].astype(np.intp) - starts
     new = np.concatenate([[0], np.cumsum(counts)])
+    astray = (starts < 0) | (counts < 0) | (counts > items) | (starts > items - counts)
+    if astray.any() or new[-1] > items * repeats:
+        raise LayerFileError("an offset in it is damaged: compile it again")
     index = np.repeat(starts - new[:-1], counts) + np.arange(new[-1])
     return new.astype(np.uint64), index

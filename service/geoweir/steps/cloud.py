@@ -138,7 +138,7 @@ def _polygons_at(layer: Layer, points: Points) -> Geometries:
     east, north = np.nextafter(points[:, :2].max(axis=0), np.inf)
     box = np.array([shapely.box(west, south, east, north)], dtype=object)
     _, theirs = layer.join(box, "intersects", "all")
-    shapes = layer.geometries[theirs]
+    shapes = layer.geometries(theirs)
     return shapes[np.isin(shapely.get_type_id(shapes), _POLYGONAL)]
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from geoweir.codec.features import Features
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.crs import transformed
-from geoweir.spatial.layer import Layer, Match, Predicate
+from geoweir.spatial.layer import Column, Layer, Match, Predicate
 from geoweir.steps.copying import copied
 from geoweir.steps.step import Indices, StepContext, singly
 
 __all__ = ["Join", "pairs"]
 
 _Rows = list[dict[str, Any]]
-_Found = list[tuple[int, int]]  # (position in the rows, index in the layer)
+_Found = Iterable[tuple[int, Any]]  # (position in the rows, value)
 
 
 class Join:
@@ -40,27 +41,25 @@ class Join:
 
     def _join(self, features: Features, some: Indices) -> None:
         mine, theirs = pairs(self._layer, features, some, self._predicate, self._match)
-        found = list(zip(mine.tolist(), theirs.tolist(), strict=True))
+        places = mine.tolist()
         rows = [features.properties[index] for index in some.tolist()]
+        attach = _attach_first if self._match == "first" else _attach_all
         for name, column in self._columns.items():
-            if self._match == "first":
-                _attach_first(rows, name, column, found)
-            else:
-                _attach_all(rows, name, column, found)
+            attach(rows, name, zip(places, column.values(theirs), strict=True))
 
 
-def _attach_first(rows: _Rows, name: str, column: list[Any], found: _Found) -> None:
+def _attach_first(rows: _Rows, name: str, found: _Found) -> None:
     for row in rows:
         row[name] = None
-    for position, match in found:
-        rows[position][name] = copied(column[match])
+    for place, value in found:
+        rows[place][name] = copied(value)
 
 
-def _attach_all(rows: _Rows, name: str, column: list[Any], found: _Found) -> None:
+def _attach_all(rows: _Rows, name: str, found: _Found) -> None:
     for row in rows:
         row[name] = []
-    for position, match in found:
-        rows[position][name].append(copied(column[match]))
+    for place, value in found:
+        rows[place][name].append(copied(value))
 
 
 def pairs(
@@ -76,11 +75,11 @@ def pairs(
     return layer.join(geometries, predicate, match)
 
 
-def _column(layer: Layer, field: str) -> list[Any]:
+def _column(layer: Layer, field: str) -> Column:
     try:
         return layer.column(field)
     except KeyError:
-        known = ", ".join(["id", *layer.attributes])
+        known = ", ".join(["id", *layer.fields])
         raise ConfigurationError(
             f"join: no feature of layer {layer.name} has {field!r}. Its fields: {known}."
         ) from None

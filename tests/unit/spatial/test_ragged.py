@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from geoweir.spatial.layerfile import hilbert
+from geoweir.spatial.order import hilbert
 from geoweir.spatial.ragged import Ragged
 
 WKT = [

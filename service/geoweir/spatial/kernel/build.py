@@ -23,7 +23,7 @@ NAME = "geoweir.spatial.kernel._kernel"
 
 def declarations() -> str:
     """What the headers declare, without what is the preprocessor's."""
-    lines = "\n".join(path.read_text() for path in sorted(HERE.glob("*.h"))).splitlines()
+    lines = "\n".join(path.read_text() for path in sorted(HERE.glob("[!_]*.h"))).splitlines()
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 
@@ -36,7 +36,7 @@ def flags() -> list[str]:
 def builder(*, is_optional: bool = True) -> FFI:
     """The kernel as cffi builds it; where optional, an install goes on without it."""
     folder = HERE.relative_to(Path.cwd()) if HERE.is_relative_to(Path.cwd()) else HERE
-    headers = sorted(folder.glob("*.h"))
+    headers = sorted(folder.glob("[!_]*.h"))
     made = FFI()
     made.cdef(declarations())
     made.set_source(
