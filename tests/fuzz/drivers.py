@@ -21,7 +21,6 @@ from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.file.format import read_header, verify
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer, Match, Predicate
-from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
 
@@ -53,13 +52,6 @@ def _container(path: Path, rng: _Rng) -> None:
     for section in header.sections.values():
         mapped.array(section.name, section.dtype, section.columns).max(initial=0)
         mapped.advise(section.name, "random")
-
-
-def _ragged(path: Path, rng: _Rng) -> None:
-    """Geometries from offsets that nobody has checked."""
-    ragged = ragged_of(CopiedFile.open(path))
-    some = rng.integers(0, len(ragged), 20 if len(ragged) else 0)
-    each(partial(ragged.take, some), partial(ragged.to_shapely, some), ragged.boxes)
 
 
 def _attributes(path: Path, rng: _Rng) -> None:
@@ -156,7 +148,6 @@ def each(*calls: Callable[[], object]) -> None:
 
 DRIVERS: Final[dict[str, Callable[[Path, _Rng], None]]] = {
     "container": _container,
-    "ragged": _ragged,
     "attributes": _attributes,
     "layer": _layer,
     "raster": _raster,
