@@ -25,7 +25,10 @@ import numpy.typing as npt
 import orjson
 import shapely
 
-from geoweir.spatial.layerfile import LayerFeatures, write_layer
+from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.file.writer import FileWriter
+from geoweir.spatial.layerfile import LayerFeatures, ragged_of, write_layer
+from geoweir.spatial.segments import build
 from support.rasters import write_raster
 
 __all__ = ["make_corpus"]
@@ -65,7 +68,21 @@ def _written(
     given = LayerFeatures(ids, properties[: len(array)], array)
     path = folder / f"{name}.gwl"
     write_layer(path, "EPSG:4326", given, name)
+    _with_segments(path)
     return path
+
+
+def _with_segments(path: Path) -> None:
+    """Writes the file again with the segment index, where it has none yet."""
+    file = MappedFile.open(path)
+    sections = file.header.sections.values()
+    if any(one.name.startswith("segments.") for one in sections):
+        return
+    arrays = {one.name: file.array(one.name, one.dtype, one.columns) for one in sections}
+    with FileWriter(path, "layer") as writer:
+        for name, array in {**arrays, **build(ragged_of(file), "EPSG:4326")}.items():
+            writer.add(name, array)
+        writer.finish()
 
 
 def _shapes(rng: np.random.Generator) -> _Geometries:

@@ -21,8 +21,10 @@ from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.file.format import read_header, verify
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer, Match, Predicate
+from geoweir.spatial.layerfile import ragged_of
 from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
+from geoweir.spatial.segments import SegmentIndex
 
 __all__ = ["DRIVERS", "CopiedFile"]
 
@@ -100,6 +102,16 @@ def _points(rng: _Rng) -> npt.NDArray[np.object_]:
     return points
 
 
+def _segments(path: Path, rng: _Rng) -> None:
+    """The nearest segments within several distances."""
+    file = CopiedFile.open(path)
+    index = SegmentIndex.open(file, ragged_of(file), "EPSG:4326")
+    places = rng.uniform(-12, 12, (60, 2))
+    places[:10] *= [20, 8]
+    places[:4] = [[np.nan, 0], [0, np.inf], [180, 90], [-540, -90]]
+    each(*(partial(index.nearest, places, reach) for reach in (0.0, 100.0, 1e5, 1e6)))
+
+
 def _raster(path: Path, rng: _Rng) -> None:
     """Values at points by both methods, and statistics of every kind."""
     raster = Raster.mapped("raster", CopiedFile.open(path))
@@ -150,5 +162,6 @@ DRIVERS: Final[dict[str, Callable[[Path, _Rng], None]]] = {
     "container": _container,
     "attributes": _attributes,
     "layer": _layer,
+    "segments": _segments,
     "raster": _raster,
 }
