@@ -96,9 +96,10 @@ def _points(rng: _Rng) -> npt.NDArray[np.object_]:
     places = rng.uniform(-12, 12, (80, 2))
     places[:20] = places[:20].round()
     places[20:30] *= [20, 10]
-    points: npt.NDArray[np.object_] = np.full(84, None, dtype=object)
-    points[:80] = shapely.points(places)
-    points[80:83] = [shapely.Point(), shapely.Point(1e300, -1e300), shapely.Point(0, 0)]
+    others: list[Any] = [shapely.Point(), shapely.Point(1e300, -1e300), shapely.Point(0, 0), None]
+    made = [*map(shapely.Point, places), *others]
+    points: npt.NDArray[np.object_] = np.empty(len(made), dtype=object)
+    points[:] = made
     return points
 
 
@@ -139,10 +140,12 @@ def _raster(path: Path, rng: _Rng) -> None:
 def _shapes(rng: _Rng) -> npt.NDArray[np.object_]:
     """What a layer or raster is asked about."""
     places, far = rng.uniform(-6, 6, (4, 2)), rng.uniform(-200, 200, (2, 2))
-    shapes: npt.NDArray[np.object_] = np.empty(8, dtype=object)
-    shapes[:4] = [shapely.Point(place).buffer(rng.uniform(0.1, 3)) for place in places]
-    shapes[4:6] = [shapely.box(*np.minimum(*far), *np.maximum(*far)), shapely.box(-1, -1, 1, 1)]
-    shapes[6] = shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(2, 2, 3, 3)])
+    circles = [shapely.Point(place).buffer(rng.uniform(0.1, 3)) for place in places]
+    boxes = [shapely.box(*np.minimum(*far), *np.maximum(*far)), shapely.box(-1, -1, 1, 1)]
+    parts = shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(2, 2, 3, 3)])
+    made: list[Any] = [*circles, *boxes, parts, None]
+    shapes: npt.NDArray[np.object_] = np.empty(len(made), dtype=object)
+    shapes[:] = made
     return shapes
 
 
