@@ -104,10 +104,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--count", type=int)
     parser.add_argument("--drivers", nargs="*", default=[])
-    faulthandler.enable()
     kernel = os.environ.get("GEOWEIR_FUZZ_KERNEL")
     if kernel:
         take_kernel(kernel)
+    else:
+        faulthandler.enable()  # a sanitizer reports by itself, and better
     fuzz(parser.parse_args())
 
 

@@ -109,7 +109,7 @@ def _segments(path: Path, rng: _Rng) -> None:
     index = SegmentIndex.open(file, ragged_of(file), "EPSG:4326")
     places = rng.uniform(-12, 12, (60, 2))
     places[:10] *= [20, 8]
-    places[:4] = [[np.nan, 0], [0, np.inf], [180, 90], [-540, -90]]
+    places[:4] = np.array([(np.nan, 0), (0, np.inf), (180, 90), (-540, -90)])
     each(*(partial(index.nearest, places, reach) for reach in (0.0, 100.0, 1e5, 1e6)))
 
 
