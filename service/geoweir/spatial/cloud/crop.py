@@ -1,9 +1,9 @@
 """Cropping: which points lie in a box, or in any polygon of a set.
 
 A point on an edge is in: neighbouring crops share their edges, and no point falls between them.
-The answer is that of GEOS's ``intersects``. The kernel sorts the polygons' edges into horizontal
-bands and counts those to the right of a point, polygon by polygon (the crossing number; Shimrat,
-Algorithm 112, 1962). On which side of an edge a point lies is decided exactly.
+Polygons are those of GEOS's ``intersects``. The kernel sorts their edges into horizontal bands and
+counts those to the right of a point, polygon by polygon (W. R. Franklin's rule); where rounding
+hides on which side of an edge a point lies, it says so, and GEOS decides.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _Flags = npt.NDArray[np.bool_]
 #: Points times the edges at their height: about two seconds.
 _MOST_TESTS: Final = 1_000_000_000
 _TOO_MUCH: Final = -3  # as in cloud.h
+_HIDDEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ def _by_edges(points: Points, polygons: Geometries) -> _Flags:
         )
     if result < 0:
         raise MemoryError
+    hidden = np.flatnonzero(inside == _HIDDEN)
+    inside[hidden] = _by_geos(points[hidden], polygons)
     return inside.view(np.bool_)
 
 

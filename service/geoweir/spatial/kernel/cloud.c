@@ -1,7 +1,5 @@
 #include "cloud.h"
 
-#include "_side.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,7 +365,24 @@ static int list_edges(banded *of)
     return 0;
 }
 
-enum { APART, CROSSES, TOUCHES };
+enum { APART, CROSSES, TOUCHES, HIDDEN };
+
+/*
+ * On which side of an edge a point lies: 1 left, -1 right, 0 on its line, 2 where rounding hides
+ * it. The bound is that of Shewchuk's first filter (Adaptive precision floating-point arithmetic
+ * and fast robust geometric predicates, 1997); the absolute term covers products that underflow.
+ */
+static int side_of(const edge *of, double x, double y)
+{
+    double left = (of->ax - x) * (of->by - y), right = (of->ay - y) * (of->bx - x);
+    double sign = left - right;
+
+    if (fabs(sign) > 3.3306690738754716e-16 * (fabs(left) + fabs(right)) + 1e-290)
+        return sign > 0 ? 1 : -1;
+    if ((of->ax == x || of->by == y) && (of->ay == y || of->bx == x))
+        return 0;
+    return 2;
+}
 
 /* What an edge is to the ray that goes from a point to the right. */
 static int relation(const edge *to, double x, double y)
@@ -384,9 +399,11 @@ static int relation(const edge *to, double x, double y)
     }
     if (x < lesser(to->ax, to->bx))
         return CROSSES;
-    side = gw_side(to->ax, to->ay, to->bx, to->by, x, y);
+    side = side_of(to, x, y);
     if (side == 0)
         return TOUCHES;
+    if (side == 2)
+        return HIDDEN;
     return (side > 0) == (to->by > to->ay) ? CROSSES : APART;
 }
 
@@ -394,24 +411,35 @@ static int relation(const edge *to, double x, double y)
 static uint8_t located(banded *in, double x, double y)
 {
     uint32_t band = band_of(in, y), owner = UINT32_MAX;
-    int crossings = 0;
+    int crossings = 0, is_hidden = 0, was_hidden = 0;
 
     in->tests += in->starts[band + 1] - in->starts[band];
     for (uint64_t at = in->starts[band]; at < in->starts[band + 1]; at++) {
         const edge *one = &in->edges[in->listed[at]];
-        int is = relation(one, x, y);
 
         if (one->owner != owner) {
-            if (crossings & 1)
+            if (!is_hidden && (crossings & 1))
                 return IN;
+            was_hidden |= is_hidden;
             owner = one->owner;
-            crossings = 0;
+            crossings = is_hidden = 0;
         }
-        if (is == TOUCHES)
+        switch (relation(one, x, y)) {
+        case CROSSES:
+            crossings++;
+            break;
+        case TOUCHES:
             return IN;
-        crossings += is == CROSSES;
+        case HIDDEN:
+            is_hidden = 1;
+            break;
+        default:
+            break;
+        }
     }
-    return crossings & 1 ? IN : OUT;
+    if (!is_hidden && (crossings & 1))
+        return IN;
+    return is_hidden || was_hidden ? UNKNOWN : OUT;
 }
 
 static uint32_t column_of(const sieve *in, double x)

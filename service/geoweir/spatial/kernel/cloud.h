@@ -22,8 +22,8 @@ int64_t gw_cloud_lowest(const double *points, size_t count, double size, uint64_
                         double *lowest);
 
 /*
- * Writes for each point 1 where it lies in one of the polygons or on an edge, exactly, and else 0.
- * Rings are closed and stand by ascending ``owners`` (their polygon).
+ * Writes for each point 1 where it lies in one of the polygons or on an edge, 0 where it doesn't,
+ * 2 where rounding hides it. Rings are closed and stand by ascending ``owners`` (their polygon).
  * ``most`` bounds points times edges; the number of edges that were looked at.
  */
 int64_t gw_cloud_crop(const double *points, size_t count, const double *vertices,
