@@ -29,7 +29,7 @@ from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.layerfile import LayerFeatures, ragged_of, write_layer
 from geoweir.spatial.segments import build
-from support.rasters import write_raster
+from support.rasters import write
 
 __all__ = ["make_corpus"]
 
@@ -116,11 +116,12 @@ def _rasters(folder: Path) -> Iterator[Path]:
     heights = rng.normal(100, 20, (90, 140)).astype("<f4")
     flags = (rng.random((90, 140)) > 0.1).astype(np.uint8)
     path = folder / "heights.gwr"
-    write_raster(path, heights, (0.1, 0, -7, 0, -0.1, 4.5), flags=flags, nodata="-9999.0")
+    write(path, heights, transform=(0.1, 0, -7, 0, -0.1, 4.5), flags=[flags], nodata=-9999.0)
     yield path
     path = folder / "classes.gwr"
     classes = rng.integers(0, 7, (64, 65)).astype(np.uint8)
-    write_raster(path, classes, (0.2, 0.05, -6, 0.05, -0.2, 6), scale=2.0, offset=1.0)  # sheared
+    sheared = (0.2, 0.05, -6, 0.05, -0.2, 6)
+    write(path, classes, transform=sheared, scale=2.0, offset=1.0)
     yield path
 
 

@@ -1,73 +1,62 @@
-"""Small compiled rasters without GDAL."""
+"""Rasters made of arrays, for tests; no GDAL is needed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import orjson
 
 from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.file.writer import FileWriter
-from geoweir.spatial.raster.compiled import TILE
+from geoweir.spatial.raster.band import Band
+from geoweir.spatial.raster.grid import Grid
+from geoweir.spatial.raster.pixels import Window
 from geoweir.spatial.raster.raster import Raster
+from geoweir.spatial.raster.writing import RasterSource, write_raster
 
-__all__ = ["raster", "write_raster"]
+__all__ = ["NORTH_UP", "PLAIN", "mapped", "write"]
+
+Transform = tuple[float, float, float, float, float, float]
+#: Coordinates are columns and rows.
+PLAIN: Transform = (1, 0, 0, 0, 1, 0)
+#: Pixels of a quarter degree from 10 E, 50 N.
+NORTH_UP: Transform = (0.25, 0, 10, 0, -0.25, 50)
 
 
-def write_raster(
+def write(
     target: Path | int,
-    values: npt.NDArray[Any],
-    transform: tuple[float, ...],
+    *bands: np.ndarray[Any, Any],
+    transform: Transform = PLAIN,
     crs: str = "EPSG:4326",
-    flags: npt.NDArray[np.uint8] | None = None,
-    **band: object,
-) -> None:
-    """Writes one band of (rows, columns), north up; ``flags`` are 0 where there is no value."""
-    height, width = values.shape
-    described: Mapping[str, object] = {
-        "dtype": values.dtype.str.replace("|", ""),
-        "nodata": None,
-        "scale": 1.0,
-        "offset": 0.0,
-        "masked": flags is not None,
-    }
-    meta = {
-        "crs": crs,
-        "width": width,
-        "height": height,
-        "transform": transform,
-        "tile": TILE,
-        "bands": [{**described, **band}],
-        "source": "made",
-    }
-    with FileWriter(target, "raster") as file:
-        file.add("meta", np.frombuffer(orjson.dumps(meta), dtype=np.uint8))
-        file.add("band1", _tiles(values))
-        if flags is not None:
-            file.add("flags1", _tiles(flags))
-        file.finish()
+    flags: Sequence[np.ndarray[Any, Any]] = (),
+    **meaning: Any,
+) -> str:
+    """Writes a compiled raster of arrays (rows, columns) of one type; its version."""
+    height, width = bands[0].shape
+    dtype = bands[0].dtype.newbyteorder("<").str.replace("|", "")
+
+    def part(arrays: Sequence[np.ndarray[Any, Any]], band: int, window: Window) -> Any:
+        rows = slice(window.top, window.top + window.height)
+        return arrays[band][rows, window.left : window.left + window.width]
+
+    source = RasterSource(
+        crs=crs,
+        grid=Grid(width, height, transform),
+        bands=[Band(dtype, is_masked=bool(flags), **meaning) for _ in bands],
+        stored=lambda band, window: part(bands, band, window),
+        flags=lambda band, window: part(flags, band, window),
+        name="test",
+    )
+    return write_raster(target, source)
 
 
-def raster(
-    values: npt.NDArray[Any], transform: tuple[float, ...], name: str = "dem", **described: Any
-) -> Raster:
-    """An open one, in memory."""
-    descriptor = os.memfd_create(name)
+def mapped(*bands: np.ndarray[Any, Any], name: str = "dem", **given: Any) -> Raster:
+    """A compiled raster of arrays, in memory; see ``write``."""
+    descriptor = os.memfd_create("raster")
     try:
-        write_raster(descriptor, values, transform, **described)
+        write(descriptor, *bands, **given)
         return Raster.mapped(name, MappedFile(descriptor))
     finally:
         os.close(descriptor)
-
-
-def _tiles(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    down, across = (-(-length // TILE) for length in values.shape)
-    full = np.zeros((down * TILE, across * TILE), dtype=values.dtype)
-    full[: values.shape[0], : values.shape[1]] = values
-    tiles = full.reshape(down, TILE, across, TILE).transpose(0, 2, 1, 3)
-    return tiles.reshape(down * across, TILE * TILE)

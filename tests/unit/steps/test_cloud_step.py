@@ -15,7 +15,7 @@ from geoweir.errors import ConfigurationError
 from geoweir.steps.cloud import Cloud
 from support.chunks import decode, feature
 from support.features import context, features, layer
-from support.rasters import raster
+from support.rasters import mapped
 
 CLOUD = "MULTIPOINT Z ((0 0 1), (0.2 0.1 1.4), (3 3 5), (8 8 9))"
 
@@ -142,7 +142,9 @@ def test_a_crop_by_a_layer_in_another_crs_leaves_the_points_as_they_are() -> Non
 
 
 def test_heights_are_above_a_raster_and_points_above_none_of_it_are_dropped() -> None:
-    ground = raster(np.array([[10, 20], [10, -9]], dtype="<f4"), (2, 0, 0, 0, -2, 4), nodata="-9.0")
+    ground = mapped(
+        np.array([[10, 20], [10, -9]], "<f4"), transform=(2, 0, 0, 0, -2, 4), nodata=-9.0
+    )
     given = features(["MULTIPOINT Z ((1 3 12), (2 3 20), (3 3 20), (3.5 0.5 7), (99 99 7))"])
     options = {"height_above": {"raster": "dem"}, "stats": ["count"]}
     Cloud(options, context(rasters={"dem": ground})).run(given)
@@ -152,7 +154,9 @@ def test_heights_are_above_a_raster_and_points_above_none_of_it_are_dropped() ->
 
 
 def test_heights_above_a_raster_in_another_crs_leave_the_places_as_they_are() -> None:
-    ground = raster(np.full((2, 2), 5, "<i2"), (1e6, 0, -1e6, 0, -1e6, 1e6), crs="EPSG:3857")
+    ground = mapped(
+        np.full((2, 2), 5, "<i2"), transform=(1e6, 0, -1e6, 0, -1e6, 1e6), crs="EPSG:3857"
+    )
     given = features(["MULTIPOINT Z ((1 1 12), (2 3 20), (0 90 5))"])
     options = {"height_above": {"raster": "dem"}}
     Cloud(options, context(rasters={"dem": ground})).run(given)

@@ -84,6 +84,13 @@ class Sample(Section):
     """The pixel that the point lies in, or the four pixels around it weighed by nearness."""
 
 
+_Stat = Literal["count", "min", "max", "mean", "sum", "majority"]
+
+
+def _usual_stats() -> list[_Stat]:
+    return ["count", "min", "max", "mean"]
+
+
 class Zonal(Section):
     """Statistics of a raster's pixels over the polygon."""
 
@@ -92,9 +99,9 @@ class Zonal(Section):
     band: Annotated[int, Field(ge=1, le=65_535)] = 1
     """The band, counted from 1."""
     stats: Annotated[
-        list[Literal["count", "min", "max", "mean", "sum", "majority"]],
+        list[_Stat],
         Field(min_length=1, max_length=6),
-    ] = Field(default_factory=lambda: ["count", "min", "max", "mean"])
+    ] = Field(default_factory=_usual_stats)
     """Which statistics, attached as RASTER_STAT; by default count, min, max and mean."""
     all_touched: bool = False
     """Every pixel that the polygon touches, not those with their centre inside."""

@@ -127,16 +127,15 @@ def _read_bands(meta: dict[str, Any]) -> tuple[Band, ...]:
 def _read_band(given: object) -> Band:
     if not isinstance(given, dict) or given.get("dtype") not in DTYPES:
         raise _damaged()
-    nodata, scale, offset = (given.get(key) for key in ("nodata", "scale", "offset"))
     try:
         band = Band(
             dtype=given["dtype"],
-            nodata=None if nodata is None else float(nodata),
-            scale=float(scale or 0),
-            offset=float(offset or 0),
-            is_masked=given.get("masked") is True,
+            nodata=None if given["nodata"] is None else float(given["nodata"]),
+            scale=float(given["scale"]),
+            offset=float(given["offset"]),
+            is_masked=given["masked"] is True,
         )
-    except (TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged() from error
     if not math.isfinite(band.scale) or not math.isfinite(band.offset):
         raise _damaged()

@@ -34,22 +34,24 @@ def stored_at(pixels: Pixels, band: int, places: _Numbers, method: Method) -> _N
         places: columns and rows, f8 (n, 2), as ``Grid.pixels`` gives them.
         method: which of the two.
     """
-    nearest, _ = _numbers(pixels, band, np.floor(places))
-    if method == "nearest" or not len(places):
-        return nearest
+    found, valid = _numbers(pixels, band, np.floor(places))
+    if method == "bilinear" and valid.any():
+        found[valid] = _weighed(pixels, band, places[valid])
+    return found
+
+
+def _weighed(pixels: Pixels, band: int, places: _Numbers) -> _Numbers:
+    """``bilinear`` at places that each lie in a pixel with a value."""
     corners = np.floor(places - 0.5)
     right, lower = (places - 0.5 - corners).T
-    total, weights = np.zeros(len(places)), np.zeros(len(places))
+    total, weights = np.zeros((2, len(places)))
     for down, across in _AROUND:
         numbers, valid = _numbers(pixels, band, corners + np.array([across, down]))
         weight = (right if across else 1 - right) * (lower if down else 1 - lower)
-        weight = np.where(valid, weight, 0.0)
-        total += np.where(valid, numbers, 0.0) * weight
-        weights += weight
-    has_value = ~np.isnan(nearest)
-    found = np.full(len(places), np.nan)
-    found[has_value] = total[has_value] / weights[has_value]
-    return found
+        with np.errstate(invalid="ignore"):  # an infinite number by none of its weight
+            total[valid] += numbers[valid] * weight[valid]
+        weights[valid] += weight[valid]
+    return np.asarray(total / weights)
 
 
 def _numbers(pixels: Pixels, band: int, cells: _Numbers) -> tuple[_Numbers, _Flags]:

@@ -8,7 +8,9 @@ multipolygon are united: a pixel counts once.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+import numpy as np
 
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.raster.pixels import Pixels, Window
@@ -19,6 +21,9 @@ from geoweir.spatial.raster.tally import NONE, Stats
 from geoweir.spatial.raster.zones import Zones
 
 __all__ = ["zonal"]
+
+#: Pixels from the raster's corner: what is computed from coordinates stays finite.
+_FARTHEST: Final = 1e12
 
 
 class _Scan(Protocol):
@@ -42,15 +47,19 @@ def zonal(
         ConfigurationError: the raster's file can't be read any more.
     """
     scan: _Scan = (KernelScan if has_kernel() else NumpyScan)(pixels, zones, request)
-    return [_one(scan, feature, zones.window(feature)) for feature in range(len(zones))]
+    return [_one(scan, zones, feature) for feature in range(len(zones))]
 
 
-def _one(
-    scan: _Scan, feature: int, window: Window | None
-) -> Stats | TooLargeError | TooVariedError:
-    if window is None:
-        return NONE
+def _one(scan: _Scan, zones: Zones, feature: int) -> Stats | TooLargeError | TooVariedError:
     try:
-        return scan.stats(feature, window)
+        _refuse_distance(zones, feature)
+        window = zones.window(feature)
+        return NONE if window is None else scan.stats(feature, window)
     except (TooLargeError, TooVariedError) as error:
         return error
+
+
+def _refuse_distance(zones: Zones, feature: int) -> None:
+    reach = np.abs(zones.boxes[feature]).max()
+    if reach > _FARTHEST:
+        raise TooLargeError(f"it reaches {reach:.3g} pixels, at most {_FARTHEST:.0e} are allowed")
