@@ -79,17 +79,22 @@ def check_data(document: Document, folder: Path) -> list[Fault]:
 
 
 def _layer_names(document: Document) -> Iterator[Fault]:
-    return _unknown_names(
-        document, "layer", (("join", "layer"), ("nearest", "layer"), ("where", "inside"))
+    places = (
+        ("join", "layer"),
+        ("nearest", "layer"),
+        ("where", "inside"),
+        ("cloud", "crop", "layer"),
     )
+    return _unknown_names(document, "layer", places)
 
 
 def _raster_names(document: Document) -> Iterator[Fault]:
-    return _unknown_names(document, "raster", (("sample", "raster"), ("zonal", "raster")))
+    places = (("sample", "raster"), ("zonal", "raster"), ("cloud", "height_above", "raster"))
+    return _unknown_names(document, "raster", places)
 
 
 def _unknown_names(
-    document: Document, kind: str, places: tuple[tuple[str, str], ...]
+    document: Document, kind: str, places: tuple[tuple[str, ...], ...]
 ) -> Iterator[Fault]:
     """Names in steps that the section of this kind, ``layers`` or ``rasters``, doesn't have."""
     section = f"{kind}s"

@@ -18,7 +18,6 @@ __all__ = ["UNBUILT_STEPS", "unbuilt"]
 _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
-    "cloud",
     "fence",
     "proximity",
     "threshold",

@@ -6,6 +6,7 @@ from typing import Final
 
 from geoweir.core.spec import StepSpec
 from geoweir.errors import ConfigurationError
+from geoweir.steps.cloud import Cloud
 from geoweir.steps.drop import Drop
 from geoweir.steps.join import Join
 from geoweir.steps.keep import Keep
@@ -27,6 +28,7 @@ STEPS: Final[dict[str, type[Step]]] = {
     "nearest": Nearest,
     "sample": Sample,
     "zonal": Zonal,
+    "cloud": Cloud,
     "where": Where,
     "keep": Keep,
     "drop": Drop,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 import shapely
 
@@ -22,7 +22,7 @@ from geoweir.codec.sightings import sightings_of
 from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
-from geoweir.core.spec import StreamSpec, WorkerSpec
+from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic, transformer
 from geoweir.spatial.file.format import SHORT
@@ -183,12 +183,22 @@ def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
     ]
 
 
+def _name(step: StepSpec, kind: Literal["layer", "raster"]) -> str:
+    """The layer or raster that a step reads; empty where there is none."""
+    options = step.options
+    if kind == "raster":
+        within = options.get("height_above") or {}
+        return str(options.get("raster") or within.get("raster") or "")
+    within = options.get("crop") or {}
+    return str(options.get("layer") or options.get("inside") or within.get("layer") or "")
+
+
 def _warm(spec: StreamSpec, context: StepContext) -> None:
     """Makes the transformers that the steps will use: the first costs 12 ms."""
     crs = spec.crs
     for step in spec.steps:
-        layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
-        raster = context.rasters.get(step.options.get("raster") or "")
+        layer = context.layers.get(_name(step, "layer"))
+        raster = context.rasters.get(_name(step, "raster"))
         for other in (layer, raster):
             if other is not None and other.crs != crs:
                 context.crs.transformer(crs, other.crs)

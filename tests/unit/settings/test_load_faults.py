@@ -188,7 +188,7 @@ def test_two_steps_in_one_are_refused(folder: Folder) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["cloud", "fence", "proximity", "threshold", "track", "window",
+    ["fence", "proximity", "threshold", "track", "window",
      "cell", "simplify"],
 )  # fmt: skip
 def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
