@@ -56,7 +56,20 @@ def _layers(folder: Path) -> Iterator[Path]:
         "one": [shapely.Polygon([(0, 0), (1, 0), (0, 1)])],
         "none": [],
     }.items():
-        yield _written(folder, name, geometries, [{"n": n, "t": f"{n}"} for n in range(60)])
+        yield _written(folder, name, geometries, [_properties(number) for number in range(60)])
+
+
+def _properties(number: int) -> dict[str, Any]:
+    """A column of each kind, and one that only some features have."""
+    made: dict[str, Any] = {
+        "bool": number % 2 == 0,
+        "int": number,
+        "float": number / 3,
+        "number": number if number % 2 else number / 2 + 0.25,
+        "words": f"word {number % 5}",
+        "json": [number, {"deep": None}],
+    }
+    return made if number % 3 else made | {"sparse": -number}
 
 
 def _written(

@@ -56,6 +56,14 @@ def _container(path: Path, rng: _Rng) -> None:
         mapped.advise(section.name, "random")
 
 
+def _service(path: Path, rng: _Rng) -> None:
+    """As the service opens it, which has no map and no numpy."""
+    del rng
+    for kind in KINDS:
+        with contextlib.suppress(LayerFileError):
+            os.close(open_path(path, kind, whole=True).descriptor)
+
+
 def _attributes(path: Path, rng: _Rng) -> None:
     """Ids and every field, of all features and of some."""
     file = CopiedFile.open(path)
