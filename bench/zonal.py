@@ -29,7 +29,8 @@ import shapely
 from geoweir.core.spec import RasterSpec
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.raster.compiling import compile_raster
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.opening import load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
 from geoweir.spatial.raster.scannumpy import NumpyScan
 from geoweir.spatial.raster.tally import Stats
@@ -168,7 +169,7 @@ def _rows(args: argparse.Namespace, folder: Path) -> Iterator[str]:
 
     compile_raster(args.raster, folder / "r.gwr", args.crs)
     mapped = load_raster(RasterSpec(name="r", path=str(folder / "r.gwr")))
-    parts = load_raster(RasterSpec(name="r", path=str(args.raster), crs=args.crs))
+    parts = load_raster(RasterSpec(name="r", path=str(args.raster), crs=args.crs, in_parts=True))
     with rasterio.open(args.raster) as dataset:
         others = Others(args.raster, dataset, dataset.read(1), dataset.nodata)
         for title, shapes in _cases(args.outlines, mapped):

@@ -6,6 +6,8 @@ ask. A damaged file may be refused, or give wrong answers.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,9 +18,11 @@ import numpy.typing as npt
 import shapely
 from shapely.errors import ShapelyError
 
+from geoweir.app.layers.opening import open_path
+from geoweir.core.spec import REFERENCE_KINDS
 from geoweir.errors import GeoweirError
 from geoweir.spatial.attributes import Attributes
-from geoweir.spatial.file.format import read_header, verify
+from geoweir.spatial.file.format import LayerFileError, read_header, verify
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer, Match, Predicate
 from geoweir.spatial.layerfile import ragged_of
@@ -59,7 +63,7 @@ def _container(path: Path, rng: _Rng) -> None:
 def _service(path: Path, rng: _Rng) -> None:
     """As the service opens it, which has no map and no numpy."""
     del rng
-    for kind in KINDS:
+    for kind in REFERENCE_KINDS:
         with contextlib.suppress(LayerFileError):
             os.close(open_path(path, kind, whole=True).descriptor)
 
@@ -171,6 +175,7 @@ def each(*calls: Callable[[], object]) -> None:
 
 DRIVERS: Final[dict[str, Callable[[Path, _Rng], None]]] = {
     "container": _container,
+    "service": _service,
     "attributes": _attributes,
     "layer": _layer,
     "segments": _segments,

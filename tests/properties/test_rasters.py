@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from geoweir.core.spec import RasterSpec
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.raster.compiling import compile_raster
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.opening import load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
 from geoweir.spatial.raster.scankernel import KernelScan
 from geoweir.spatial.raster.scannumpy import NumpyScan

@@ -149,7 +149,7 @@ def _cached(args: argparse.Namespace) -> Path:
     from geoweir.cli.escaping import escaped
     from geoweir.cli.progress import progress_for
     from geoweir.core.spec import LayerSpec
-    from geoweir.spatial.compiling.cache import compiled
+    from geoweir.spatial.compiling.opening import compiled
 
     keep = None if args.keep is None else tuple(dict.fromkeys(args.keep))
     path = str(Path(args.source).absolute())

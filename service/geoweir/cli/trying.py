@@ -27,7 +27,8 @@ from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.opening import load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -130,10 +131,9 @@ def _try_steps(context: StepContext, document: Document) -> Iterator[Fault]:
 
 
 def _is_whole(step: StepSpec, context: StepContext) -> bool:
-    """Whether the layers and rasters that a step names are there."""
-    layers = {step.options[key] for key in ("layer", "inside") if step.options.get(key)}
-    rasters = {step.options["raster"]} if step.options.get("raster") else set()
-    return layers <= context.layers.keys() and rasters <= context.rasters.keys()
+    """Whether the layer and the raster that a step names are there."""
+    has_layer = step.layer is None or step.layer in context.layers
+    return has_layer and (step.raster is None or step.raster in context.rasters)
 
 
 def _place(stream: StreamSpec, number: int, step: StepSpec) -> KeyPath:

@@ -25,7 +25,7 @@ from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
 from geoweir.settings.models.service import Pool, State, Thermal
 from geoweir.settings.models.steps import Step
-from geoweir.settings.models.streams import Layer, Stream
+from geoweir.settings.models.streams import Layer, Raster, Stream
 from geoweir.settings.values import (
     HttpSettings,
     LogSettings,
@@ -57,12 +57,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
-        rasters=tuple(
-            RasterSpec(
-                name=name, path=str(folder / raster.path), crs=raster.crs, cache=raster.cache
-            )
-            for name, raster in config.rasters.items()
-        ),
+        rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
@@ -92,6 +87,17 @@ def _layer(name: str, layer: Layer, folder: Path) -> LayerSpec:
             total=limits.total,
             vertices=limits.vertices,
         ),
+    )
+
+
+def _raster(name: str, raster: Raster, folder: Path) -> RasterSpec:
+    return RasterSpec(
+        name=name,
+        path=str(folder / raster.path),
+        crs=raster.crs,
+        in_parts=not raster.compile,
+        cache=raster.cache,
+        check_s=raster.check,
     )
 
 

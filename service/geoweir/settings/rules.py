@@ -16,6 +16,7 @@ from geoweir.settings.address import AddressError, read_broker_url
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath, printable
 from geoweir.settings.files import (
+    COMPILED_RASTER_SUFFIX,
     COMPILED_SUFFIX,
     LAYER_SUFFIXES,
     RASTER_SUFFIXES,
@@ -167,16 +168,18 @@ def _layer_files(document: Document, folder: Path) -> Iterator[Fault]:
         elif (problem := file_problem(folder / name)) is not None:
             yield _file_fault(document, path, problem)
         elif name.lower().endswith(COMPILED_SUFFIX):
-            yield from _compiled_already(document, path[:-1])
+            remedy = "Remove it, and give --{} to geoweir compile."
+            yield from _without_effect(document, path[:-1], "layer", ("id", "keep"), remedy)
 
 
-def _compiled_already(document: Document, layer: KeyPath) -> Iterator[Fault]:
-    """Ids and properties of a compiled layer were chosen when it was compiled."""
-    for key in ("id", "keep"):
-        if value_at(document.data, *map(str, layer), key) is not None:
-            message = f"{key} has no effect on a compiled layer."
-            remedy = f"Remove it, and give --{key} to geoweir compile."
-            yield document.fault((*layer, key), "conflict", message, remedy)
+def _without_effect(
+    document: Document, place: KeyPath, kind: str, keys: tuple[str, ...], remedy: str
+) -> Iterator[Fault]:
+    """What was decided when the file was compiled."""
+    for key in keys:
+        if value_at(document.data, *map(str, place), key) is not None:
+            message = f"{key} has no effect on a compiled {kind}."
+            yield document.fault((*place, key), "conflict", message, remedy.format(key))
 
 
 def _raster_files(document: Document, folder: Path) -> Iterator[Fault]:
@@ -185,6 +188,9 @@ def _raster_files(document: Document, folder: Path) -> Iterator[Fault]:
             yield _suffix_fault(document, path, "raster", RASTER_SUFFIXES)
         elif (problem := file_problem(folder / name)) is not None:
             yield _file_fault(document, path, problem)
+        elif name.lower().endswith(COMPILED_RASTER_SUFFIX):
+            keys = ("compile", "cache")
+            yield from _without_effect(document, path[:-1], "raster", keys, "Remove it.")
 
 
 def _suffix_fault(document: Document, path: KeyPath, kind: str, suffixes: tuple[str, ...]) -> Fault:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final
 
 import shapely
 
@@ -22,18 +23,16 @@ from geoweir.codec.sightings import sightings_of
 from geoweir.codec.topics import PLAIN_REJECTED, TopicTemplate
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.prefilter import Prefilter
-from geoweir.core.spec import StepSpec, StreamSpec, WorkerSpec
+from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic, transformer
-from geoweir.spatial.file.format import SHORT
-from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.layer import Layer
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.raster import Raster, load_tiff
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
 
-__all__ = ["Chain", "chains", "known_crs", "load_rasters", "open_layer"]
+__all__ = ["Chain", "chains", "known_crs"]
 
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
@@ -48,8 +47,7 @@ class Chain:
         self._decoder = make_decoder(spec)
         self._rejected_topic = TopicTemplate.parse(spec.rejected.topic)
         self._steps = [make_step(step, context) for step in spec.steps]
-        versions = {name: layer.version[:SHORT] for name, layer in context.used.items()}
-        self._encoder = make_encoder(spec, versions)
+        self._encoder = make_encoder(spec, context.versions())
         self._box = Prefilter(spec.prefilter, spec.limits.ids, geographic=is_geographic(spec.crs))
         _warm(spec, context)
 
@@ -147,26 +145,27 @@ def known_crs(
     return KnownCrs(names)
 
 
-def open_layer(name: str, descriptor: int) -> Layer:
-    """The layer in an open file; LayerFileError where there is none."""
-    return Layer.open(name, MappedFile(descriptor))
-
-
-def load_rasters(spec: WorkerSpec) -> dict[str, Raster]:
-    """Every raster by its name; ConfigurationError for one that can't be used."""
-    return {raster.name: load_raster(raster) for raster in spec.rasters}
-
-
-def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
+def chains(
+    spec: WorkerSpec,
+    layers: Mapping[str, Layer],
+    rasters: Mapping[str, Raster] = MappingProxyType({}),
+) -> list[Chain]:
     """A chain per stream, in the order of the spec, warm and ready.
 
-    Rasters are opened here, in the process that reads them: GDAL's handles cross no fork.
+    GeoTIFFs that are read in parts are opened here, by the process that reads them: GDAL's handles
+    cross no fork.
+
+    Args:
+        spec: what the worker is for.
+        layers: every layer, by name.
+        rasters: every compiled raster, by name.
 
     Raises:
         ConfigurationError: a step, layer, raster or CRS isn't what the configuration may hold.
         WorkerError: a user's module can't be imported.
     """
-    rasters = load_rasters(spec)
+    in_parts = {one.name: load_tiff(one) for one in spec.rasters if one.in_parts}
+    rasters = {**rasters, **in_parts}
     crs = known_crs(spec, layers, rasters)
     return [
         Chain(
@@ -183,22 +182,12 @@ def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
     ]
 
 
-def _name(step: StepSpec, kind: Literal["layer", "raster"]) -> str:
-    """The layer or raster that a step reads; empty where there is none."""
-    options = step.options
-    if kind == "raster":
-        within = options.get("height_above") or {}
-        return str(options.get("raster") or within.get("raster") or "")
-    within = options.get("crop") or {}
-    return str(options.get("layer") or options.get("inside") or within.get("layer") or "")
-
-
 def _warm(spec: StreamSpec, context: StepContext) -> None:
     """Makes the transformers that the steps will use: the first costs 12 ms."""
     crs = spec.crs
     for step in spec.steps:
-        layer = context.layers.get(_name(step, "layer"))
-        raster = context.rasters.get(_name(step, "raster"))
+        layer = context.layers.get(step.layer or "")
+        raster = context.rasters.get(step.raster or "")
         for other in (layer, raster):
             if other is not None and other.crs != crs:
                 context.crs.transformer(crs, other.crs)

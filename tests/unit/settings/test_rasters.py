@@ -7,7 +7,10 @@ import pytest
 from geoweir.core.spec import RasterSpec, StepSpec
 from support.configurations import Folder, codes
 
-RASTERS = "rasters: {dem: {path: dem.tif}, cover: {path: c.gwr, crs: EPSG:3857, cache: 2MB}}\n"
+RASTERS = (
+    "rasters: {dem: {path: dem.tif, compile: false, cache: 2MB},"
+    " cover: {path: c.gwr, crs: EPSG:3857, check: 5s}}\n"
+)
 
 
 @pytest.fixture
@@ -26,8 +29,8 @@ def test_rasters_become_plain_values(rasters: Folder) -> None:
     assert loaded.settings is not None
     home = str(rasters.path)
     assert loaded.settings.rasters == (
-        RasterSpec(name="dem", path=f"{home}/dem.tif"),
-        RasterSpec(name="cover", path=f"{home}/c.gwr", crs="EPSG:3857", cache=2_000_000),
+        RasterSpec(name="dem", path=f"{home}/dem.tif", in_parts=True, cache=2_000_000),
+        RasterSpec(name="cover", path=f"{home}/c.gwr", crs="EPSG:3857", check_s=5.0),
     )
 
 
@@ -95,4 +98,10 @@ def test_an_unknown_crs_is_refused(rasters: Folder) -> None:
 
 def test_a_cache_out_of_range_is_refused(rasters: Folder) -> None:
     loaded = rasters.load(stream().replace("2MB", "2KB"))
-    assert codes(loaded) == [(1, "rasters.cover.cache", "out-of-range")]
+    assert codes(loaded) == [(1, "rasters.dem.cache", "out-of-range")]
+
+
+@pytest.mark.parametrize("key", ["compile: false", "cache: 2MB"])
+def test_what_a_compiled_raster_has_no_use_for_is_a_fault(rasters: Folder, key: str) -> None:
+    loaded = rasters.load(stream().replace("check: 5s", key))
+    assert codes(loaded) == [(1, f"rasters.cover.{key.partition(':')[0]}", "conflict")]

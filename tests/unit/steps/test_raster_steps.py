@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,10 @@ import shapely
 from pyproj import Transformer
 
 from geoweir.codec.features import Features
-from geoweir.core.spec import RasterSpec, StepSpec, WorkerSpec
+from geoweir.core.spec import RasterSpec, Reference, StepSpec, WorkerSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.raster.raster import Raster
-from geoweir.steps.chain import chains
+from geoweir.steps.handed import chains, open_reference
 from geoweir.steps.sample import Sample
 from geoweir.steps.zonal import Zonal
 from support.chunks import chunk_of, feature, stream
@@ -166,13 +168,20 @@ def test_features_in_error_are_left_alone() -> None:
     assert chunk.errors == ["before", "before"]
 
 
-def test_a_chain_opens_the_rasters_that_its_worker_is_told_of(tmp_path: Any) -> None:
+def test_a_worker_has_the_rasters_that_it_is_handed_and_results_name_them(tmp_path: Path) -> None:
     path = tmp_path / "a.gwr"
-    write(path, NUMBERS, transform=NORTH_UP)
+    version = write(path, NUMBERS, transform=NORTH_UP, crs="EPSG:3857")
     spec = WorkerSpec(
         streams=(stream(steps=(StepSpec(name="sample", options={"raster": "h"}),)),),
-        rasters=(RasterSpec(name="h", path=str(path)),),
+        rasters=(RasterSpec(name="h", path="", crs="EPSG:4326"),),
     )
+    reference = Reference("raster", "h")
+    with path.open("rb") as file:
+        raster = open_reference(spec, reference, file.fileno())
+    assert raster.crs == "EPSG:4326"  # the configuration's word goes before the file's
     payload = feature({"type": "Point", "coordinates": [10.3, 49.9]})
-    done = chains(spec, {})[0].run(chunk_of(payload))
-    assert b'"h":1' in done.messages[0].payload
+    done = chains(spec, {reference: raster})[0].run(chunk_of(payload))
+    result = json.loads(done.messages[0].payload)
+    assert result["properties"]["h"] == 1
+    assert result["geoweir"]["rasters"] == {"h": version[:12]}
+    assert "layers" not in result["geoweir"]

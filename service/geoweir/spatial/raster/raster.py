@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,7 @@ from geoweir.spatial.raster.tiff import TiffPixels, code_of, opened
 from geoweir.spatial.raster.zonal import zonal
 from geoweir.spatial.raster.zones import Zones
 
-__all__ = ["COMPILED_SUFFIX", "Raster", "load_raster"]
-
-COMPILED_SUFFIX: Final = ".gwr"
+__all__ = ["Raster", "load_tiff"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,15 +105,13 @@ class Raster:
         return zonal(self.pixels, Zones.of(geometries, self.pixels.grid), request)
 
 
-def load_raster(spec: RasterSpec) -> Raster:
-    """Opens a raster of the configuration.
+def load_tiff(spec: RasterSpec) -> Raster:
+    """Opens a GeoTIFF that is read in parts.
 
     Raises:
         ConfigurationError: it can't be used; one line that names it.
     """
     try:
-        if spec.path.lower().endswith(COMPILED_SUFFIX):
-            return Raster.mapped(spec.name, MappedFile.open(spec.path), spec.crs)
         dataset = opened(spec.path)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(dataset.close)
@@ -125,8 +120,5 @@ def load_raster(spec: RasterSpec) -> Raster:
             raster = Raster(spec.name, crs, TiffPixels(dataset, spec.cache))
             on_failure.pop_all()
             return raster
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigurationError(f"raster {spec.name}: {spec.path}: {why}.") from error
-    except (LayerFileError, ConfigurationError) as error:
-        raise ConfigurationError(f"raster {spec.name}: {spec.path}: {error}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"raster file {spec.path}: {error}") from error

@@ -16,8 +16,9 @@ from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.file.writer import FileWriter
 from geoweir.spatial.raster.grid import Grid
+from geoweir.spatial.raster.opening import load_raster
 from geoweir.spatial.raster.pixels import Window
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
 from support.features import objects
 from support.rasters import NORTH_UP, mapped, write
@@ -126,10 +127,10 @@ def test_a_layer_is_no_raster(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_is_one_line_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a.gwr"
     spec = RasterSpec(name="dem", path=str(path))
-    with pytest.raises(ConfigurationError, match=r"^raster dem: .*a.gwr: No such file"):
+    with pytest.raises(ConfigurationError, match=r"^raster file .*a.gwr: No such file"):
         load_raster(spec)
     path.write_bytes(b"nothing")
-    with pytest.raises(ConfigurationError, match=r"^raster dem: .*a.gwr: it is no file that"):
+    with pytest.raises(ConfigurationError, match=r"^raster file .*a.gwr: it is no file that"):
         load_raster(spec)
 
 

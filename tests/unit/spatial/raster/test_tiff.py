@@ -13,8 +13,9 @@ import shapely
 from geoweir.core.spec import RasterSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.raster.compiling import compile_raster, compiled_bytes
+from geoweir.spatial.raster.opening import load_raster
 from geoweir.spatial.raster.pixels import Window
-from geoweir.spatial.raster.raster import Raster, load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.spatial.raster.request import Request
 from geoweir.spatial.raster.tiff import TiffPixels
 from support.features import objects
@@ -55,7 +56,7 @@ def both(path: Path, cache: int = 1_000_000) -> tuple[Raster, Raster]:
     compiled = path.with_suffix(".gwr")
     compile_raster(path, compiled)
     return (
-        load_raster(RasterSpec(name="dem", path=str(path), cache=cache)),
+        load_raster(RasterSpec(name="dem", path=str(path), in_parts=True, cache=cache)),
         load_raster(RasterSpec(name="dem", path=str(compiled))),
     )
 
@@ -167,8 +168,8 @@ def test_what_is_of_no_use_is_refused_in_one_line(tmp_path: Path, case: str) -> 
     given, message = REFUSED[case]
     numbers = NUMBERS.astype(given.get("dtype", "int16"))
     path = tiff(tmp_path / "a.tif", numbers, crs=given.get("crs", "EPSG:4326"))
-    with pytest.raises(ConfigurationError, match=f"^raster dem: .*a.tif: {message}"):
-        load_raster(RasterSpec(name="dem", path=str(path)))
+    with pytest.raises(ConfigurationError, match=f"^raster file .*a.tif: {message}"):
+        load_raster(RasterSpec(name="dem", path=str(path), in_parts=True))
     with pytest.raises(ConfigurationError, match=f"^{message}"):
         compile_raster(path, tmp_path / "a.gwr")
 
@@ -202,8 +203,9 @@ def test_without_rasterio_it_is_said_how_to_get_it(
 ) -> None:
     path = tiff(tmp_path / "a.tif", NUMBERS)
     monkeypatch.setitem(sys.modules, "rasterio", None)
-    with pytest.raises(ConfigurationError, match=r"Install geoweir\[rasters\]"):
-        load_raster(RasterSpec(name="dem", path=str(path)))
+    for in_parts in (True, False):
+        with pytest.raises(ConfigurationError, match=r"Install geoweir\[rasters\]"):
+            load_raster(RasterSpec(name="dem", path=str(path), in_parts=in_parts))
 
 
 def test_the_size_of_the_compiled_form_is_known_before(tmp_path: Path) -> None:
