@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
+from support.rasters import write
 from support.running import Running, run_service
 
 TRIANGLE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [0, 10], [0, 0]]]}
+#: Two pixels of one degree from 0 E, 1 N.
+GROUND = (1, 0, 0, 0, -1, 1)
 STREAMS = {
     "thinned": [{"cloud": {"crop": {"layer": "zones"}, "voxel": 2}}],
     "measured": [
@@ -22,6 +26,7 @@ STREAMS = {
             }
         }
     ],
+    "above": [{"cloud": {"height_above": {"raster": "ground"}}}],
 }
 
 
@@ -29,7 +34,9 @@ STREAMS = {
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("clouds")
     (folder / "zones.geojson").write_text(json.dumps(TRIANGLE))
+    write(folder / "ground.gwr", np.array([[10, 20]], dtype=np.int16), transform=GROUND)
     config = {
+        "rasters": {"ground": {"path": "ground.gwr"}},
         "layers": {"zones": {"path": "zones.geojson"}},
         "streams": {
             name: {"subscribe": f"in/{name}", "steps": steps} for name, steps in STREAMS.items()
@@ -80,3 +87,10 @@ def test_what_is_no_cloud_is_a_result_in_error(running: Running) -> None:
     assert result["geoweir"]["message"] == (
         "cloud: the geometry is a Point; a cloud is a MultiPoint with z"
     )
+
+
+def test_heights_above_a_raster_are_those_above_the_handed_file(running: Running) -> None:
+    given = cloud([0.5, 0.5, 12], [1.5, 0.5, 21.5], [9, 9, 9])
+    result = give(running, "above", "one", given)
+    assert result["geometry"] == cloud([0.5, 0.5, 2], [1.5, 0.5, 1.5])  # the third is above nothing
+    assert list(result["geoweir"]["rasters"]) == ["ground"]

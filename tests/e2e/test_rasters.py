@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -129,8 +130,8 @@ def test_check_names_a_damaged_raster_and_a_band_that_is_not_there(tmp_path: Pat
     path.write_bytes(path.read_bytes()[:-1])
     status, _, error = checked(tmp_path, CHECKED)
     assert status == 2
-    assert "gw.yaml:2:17 rasters.dem.path: raster dem: " in error
-    assert "copy it again" in error
+    assert "gw.yaml:2:17 rasters.dem.path: raster file " in error
+    assert "Copy it again" in error
     ran = command("run", "-c", "gw.yaml", folder=tmp_path)
     assert ran.returncode in {1, 2}
     assert "Traceback" not in ran.stderr
@@ -140,21 +141,77 @@ def test_check_names_a_file_that_is_no_geotiff_or_how_to_read_one(tmp_path: Path
     (tmp_path / "dem.tif").write_bytes(b"nothing")
     status, _, error = checked(tmp_path, CHECKED.replace("dem.gwr", "dem.tif"))
     assert status == 2
-    assert "rasters.dem.path: raster dem: " in error
+    assert "rasters.dem.path: raster file " in error
     assert "it is no GeoTIFF that can be read" in error or "Install geoweir[rasters]" in error
 
 
-def test_a_geotiff_is_read_without_being_compiled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_a_geotiff_is_compiled_for_all_workers_or_read_by_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_compiled: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_tiff(tmp_path / "dem.tif")
-    status, out, _ = checked(tmp_path, CHECKED.replace("dem.gwr", "dem.tif"))
+    raster = f"dem.tif, compile: {str(is_compiled).lower()}"
+    status, out, _ = checked(tmp_path, CHECKED.replace("dem.gwr", raster))
     assert status == 0
-    assert "1 band, EPSG:4326, GeoTIFF, read in parts by each worker" in out
+    how = "mapped" if is_compiled else "GeoTIFF, read in parts by each worker"
+    assert f"1 band, EPSG:4326, {how}" in out
     steps = [{"zonal": {"raster": "dem", "stats": ["sum"]}}]
     config = {
-        "rasters": {"dem": {"path": "dem.tif"}},
+        "rasters": {"dem": {"path": "dem.tif", "compile": is_compiled}},
         "streams": {"area": {"subscribe": "in/area/#", "steps": steps}},
         "pool": {"workers": 1},
     }
     with run_service(tmp_path, config) as running:
         result = give(running, "area", "a", box(10.25, 49.5, 10.75, 50))
+        # Once, by check; a file that is read in parts has no version.
+        assert "raster-compiling" in running.service.log() or not is_compiled
     assert result["properties"] == {"dem_sum": 86}
+    assert len(list(tmp_path.rglob("*.gwr"))) == is_compiled
+    assert ("rasters" in result["geoweir"]) == is_compiled
+
+
+def test_without_rasterio_the_start_says_what_to_install(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "dem.tif")
+    (tmp_path / "rasterio.py").write_text("raise ImportError")
+    (tmp_path / "gw.yaml").write_text(CHECKED.replace("dem.gwr", "dem.tif"))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    for name in ("check", "run"):
+        ran = command(name, "-c", "gw.yaml", folder=tmp_path, PYTHONPATH=path)
+        assert ran.returncode in {1, 2}
+        assert "Install geoweir[rasters], or compile the raster elsewhere" in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+
+def test_a_raster_is_compiled_and_described(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "dem.tif")
+    made = command("compile", "dem.tif", "-o", "dem.gwr", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("dem.gwr: raster, version ")
+    asked = command("layer", "info", "dem.gwr", "--verify", "--json", folder=tmp_path)
+    told = json.loads(asked.stdout)
+    assert (told["width"], told["height"], told["crs"]) == (40, 40, "EPSG:4326")
+    assert [(band["dtype"], band["nodata"]) for band in told["bands"]] == [("<i2", 0)]
+    assert "band 1    dtype <i2" in command("layer", "info", "dem.gwr", folder=tmp_path).stdout
+    asked = command("layer", "query", "dem.gwr", "1", "2", folder=tmp_path)
+    assert asked.returncode == 1
+    assert "it is a compiled raster, not a layer" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["dem.tif", "--crs", "EPSG:3857"], 2, "a raster stays in its own CRS"),
+        (["dem.tif", "--keep", "x"], 2, "--keep is for layers"),
+        (["none.tif"], 1, "there is no such file"),
+    ],
+)
+def test_a_mistake_in_compiling_a_raster_is_one_line(
+    tmp_path: Path, arguments: list[str], status: int, says: str
+) -> None:
+    write_tiff(tmp_path / "dem.tif")
+    done = command("compile", *arguments, "-o", "x.gwr", folder=tmp_path)
+    assert done.returncode == status
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x.gwr").exists()

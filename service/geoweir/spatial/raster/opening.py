@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +12,8 @@ from geoweir.core.spec import RasterSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.compiling.cache import COMPILED, cached
 from geoweir.spatial.file.format import LayerFileError
-from geoweir.spatial.file.mapped import MappedFile
-from geoweir.spatial.raster.compiling import compile_raster
+from geoweir.spatial.file.opening import as_sentences, open_file
+from geoweir.spatial.raster.compiling import compile_raster, compiled_bytes
 from geoweir.spatial.raster.raster import Raster, load_tiff
 from geoweir.spatial.raster.writing import Progress
 
@@ -42,6 +45,8 @@ def compiled(
 
     def make(target: Path) -> None:
         try:
+            if compiled_bytes(source) > shutil.disk_usage(target.parent).free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before it is all full
             compile_raster(source, target, spec.crs, progress)
         except ConfigurationError as error:
             raise ConfigurationError(f"raster file {source}: {error}") from error
@@ -57,11 +62,8 @@ def load_raster(spec: RasterSpec) -> Raster:
     """
     if spec.in_parts:
         return load_tiff(spec)
-    path = compiled(spec)
+    file = open_file(compiled(spec), "raster")
     try:
-        return Raster.mapped(spec.name, MappedFile.open(path), spec.crs)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigurationError(f"raster file {spec.path}: {why}.") from error
+        return Raster.mapped(spec.name, file, spec.crs)
     except LayerFileError as error:
-        raise ConfigurationError(f"raster file {spec.path}: {error}") from error
+        raise ConfigurationError(f"raster file {spec.path}: {as_sentences(str(error))}") from error

@@ -95,7 +95,10 @@ def code_of(dataset: Any) -> str:  # noqa: ANN401
         authority = dataset.crs.to_authority() if dataset.crs else None
     if authority is None:
         what = "is not one with a code" if dataset.crs else "is not named in it"
-        raise ConfigurationError(f"its CRS {what}. Give crs: with an authority and a code.")
+        raise ConfigurationError(
+            f"its CRS {what}. "
+            "Give crs: in the configuration or --source-crs to geoweir compile, as in EPSG:32618."
+        )
     return ":".join(authority)
 
 

@@ -127,7 +127,9 @@ def test_a_layer_is_no_raster(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_is_one_line_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a.gwr"
     spec = RasterSpec(name="dem", path=str(path))
-    with pytest.raises(ConfigurationError, match=r"^raster file .*a.gwr: No such file"):
+    with pytest.raises(
+        ConfigurationError, match=r"^raster file .*a.gwr: it can't be read .No such file"
+    ):
         load_raster(spec)
     path.write_bytes(b"nothing")
     with pytest.raises(ConfigurationError, match=r"^raster file .*a.gwr: it is no file that"):
