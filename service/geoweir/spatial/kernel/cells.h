@@ -19,7 +19,11 @@ typedef struct {
     uint64_t vertex_count;
     const uint32_t *source; /* the order in which features are given out */
     uint64_t feature_count;
+    const uint32_t *top; /* 4096 words, made by gw_cells_top */
 } gw_cells;
+
+/* Makes `top`, by which the first three levels of the trie are one step. */
+void gw_cells_top(gw_cells *layer, uint32_t *top);
 
 /*
  * The features in which points lie, in ascending order of the point and then of `source`.
