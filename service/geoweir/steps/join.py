@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from geoweir.codec.features import Features
 from geoweir.errors import ConfigurationError
-from geoweir.spatial.crs import transformed
+from geoweir.spatial.crs import transformed, transformed_points
 from geoweir.spatial.layer import Column, Layer, Match, Predicate
 from geoweir.steps.copying import copied
 from geoweir.steps.step import Indices, StepContext, singly
@@ -69,6 +69,11 @@ def pairs(
 
     What has no finite image in the layer's CRS can't lie in the layer.
     """
+    if features.positions is not None:
+        points = features.positions[some, :2]
+        if features.crs != layer.crs:
+            points = transformed_points(points, features.crs, layer.crs)
+        return layer.locate(points, predicate, match)
     geometries = features.geometry[some]
     if features.crs != layer.crs:
         geometries = transformed(geometries, features.crs, layer.crs)
