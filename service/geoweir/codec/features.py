@@ -62,6 +62,8 @@ class Features:
 
     def alive(self) -> npt.NDArray[np.intp]:
         """Indices of the features that steps still work on: neither in error nor filtered."""
+        if self.errors.count(None) + self.filtered.count(None) == 2 * len(self):
+            return np.arange(len(self))  # as it nearly always is, and eight times faster
         return np.flatnonzero(
             [
                 error is None and reason is None

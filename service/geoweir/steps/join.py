@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from geoweir.codec.features import Features
 from geoweir.errors import ConfigurationError
@@ -14,6 +14,7 @@ from geoweir.steps.step import Indices, StepContext, singly
 
 __all__ = ["Join", "pairs"]
 
+_NESTED: Final = frozenset({dict, list})
 _Rows = list[dict[str, Any]]
 _Found = Iterable[tuple[int, Any]]  # (position in the rows, value)
 
@@ -49,10 +50,11 @@ class Join:
 
 
 def _attach_first(rows: _Rows, name: str, found: _Found) -> None:
-    for row in rows:
-        row[name] = None
+    values: list[Any] = [None] * len(rows)
     for place, value in found:
-        rows[place][name] = copied(value)
+        values[place] = copied(value) if type(value) in _NESTED else value
+    for row, value in zip(rows, values, strict=True):
+        row[name] = value
 
 
 def _attach_all(rows: _Rows, name: str, found: _Found) -> None:
