@@ -177,7 +177,7 @@ class Layers:
     async def _open(self, layer: _Layer, *, is_first: bool = False) -> None:
         spec = layer.spec
         if spec.is_live:
-            descriptor = await compile_sequence(spec.live_crs, b"")
+            descriptor, _ = await compile_sequence(spec.live_crs, b"")
             self._put(layer, await asyncio.to_thread(open_descriptor, descriptor))
             return
         path = Path(spec.path)
