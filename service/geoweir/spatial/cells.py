@@ -91,14 +91,11 @@ def build_cells(
         raise MemoryError("too little memory for the cells of a layer")
     if code:
         return None
-    try:
-        return CellArrays(
-            np.array([built.x, built.y, built.unit]),
-            _copied(built.nodes, built.node_words).reshape(-1, 16),
-            _copied(built.lists, built.list_words),
-        )
-    finally:
-        lib.gw_cells_free(built)
+    return CellArrays(
+        np.array([built.x, built.y, built.unit]),
+        _owned(built.nodes, built.node_words).reshape(-1, 16),
+        _owned(built.lists, built.list_words),
+    )
 
 
 def cell_sections(
@@ -191,7 +188,8 @@ def _pointer(kind: str, array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - cffi'
     return ffi.from_buffer(kind, array)
 
 
-def _copied(words: Any, count: int) -> npt.NDArray[np.uint32]:  # noqa: ANN401 - cffi's own
+def _owned(words: Any, count: int) -> npt.NDArray[np.uint32]:  # noqa: ANN401 - cffi's own
+    """The kernel's own memory as an array, which frees it at its end."""
     if not count:
         return np.empty(0, dtype=np.uint32)
-    return np.frombuffer(ffi.buffer(words, 4 * count), dtype=np.uint32).copy()
+    return np.frombuffer(ffi.buffer(ffi.gc(words, lib.gw_words_free), 4 * count), dtype=np.uint32)
