@@ -225,7 +225,7 @@ def _places(name: str, geometries: layers.Geometries, count: int) -> Points:
     return rng.uniform((west, south), (east, north), (count, 2))
 
 
-def _compare(name: str, rounds: int) -> None:
+def _compare(name: str, rounds: int, *, with_peers: bool) -> None:
     geometries = layers.polygons(name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.gwl"
@@ -234,7 +234,9 @@ def _compare(name: str, rounds: int) -> None:
         seconds, size = time.perf_counter() - started, path.stat().st_size
         sections = MappedFile.open(path).header.sections
         index = sum(one.size for key, one in sections.items() if key.startswith("cell"))
-        candidates = [*_ours(path), *_shapelys(geometries), *_peers(geometries)]
+        candidates = [*_ours(path), *_shapelys(geometries)]
+        if with_peers:
+            candidates += _peers(geometries)
         points = _places(name, geometries, _CHUNK * 60 + _BULK)
         chunks = np.split(points[: _CHUNK * 60], 60)
         small = _measure(candidates, chunks, rounds)
@@ -292,10 +294,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--layers", default="countries,counties,voronoi-50k,voronoi-500k")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--no-peers", action="store_true", help="shapely's forms only")
     options = parser.parse_args()
     print(_machine())
     for name in options.layers.split(","):
-        _compare(name, options.rounds)
+        _compare(name, options.rounds, with_peers=not options.no_peers)
         sys.stdout.flush()
     return 0
 

@@ -32,7 +32,7 @@ __all__ = ["CACHE_VARIABLE", "cache_folder", "compiled", "options_of"]
 CACHE_VARIABLE: Final = "GEOWEIR_CACHE"
 _FOLDER: Final = "geoweir-layers"
 #: Goes up when equal sources shall be compiled anew: the content of the file has changed.
-_EDITION: Final = 1
+_EDITION: Final = 2
 _MOST_BYTES: Final = 2_000_000_000
 _SURELY_UNUSED_S: Final = 600.0
 _READ: Final = 1 << 20
