@@ -1,6 +1,6 @@
 """Writes ``buses.csv.gz``: ten minutes of the demo's buses, a fix of each every ten seconds.
 
-    python deploy/demo/make_buses.py
+python deploy/demo/make_buses.py
 """
 
 from __future__ import annotations

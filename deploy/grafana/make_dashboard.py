@@ -2,7 +2,7 @@
 
     python deploy/grafana/make_dashboard.py
 
-Grafana's own panels only (stat, timeseries, heatmap, table), its schema 39 (Grafana 10.4 and later).
+Grafana's own panels only (stat, timeseries, heatmap, table), schema 39 (Grafana 10.4 and later).
 """
 
 from __future__ import annotations
@@ -143,7 +143,12 @@ ACCOUNT: Final = (
         "Window in use",
         "Inputs without an outcome, by the receive window. At 1 reading pauses: the broker keeps "
         "what waits.",
-        (("max(geoweir_in_flight{s} / on (job,instance) group_left geoweir_receive_window{})", ""),),
+        (
+            (
+                "max(geoweir_in_flight{s} / on (job,instance) group_left geoweir_receive_window{})",
+                "",
+            ),
+        ),
         kind="stat",
         unit="percentunit",
         width=3,
@@ -195,8 +200,10 @@ STREAMS: Final = (
         "By stream and reason.",
         (
             (
-                'sum by (stream,reason) (rate(geoweir_outcomes_total{s,outcome="filtered"}[5m]))'
-                " > 0",
+                (
+                    "sum by (stream,reason) "
+                    '(rate(geoweir_outcomes_total{s,outcome="filtered"}[5m])) > 0'
+                ),
                 "{{stream}}: {{reason}}",
             ),
         ),
@@ -208,8 +215,10 @@ STREAMS: Final = (
         "By stream, outcome and reason.",
         (
             (
-                "sum by (stream,outcome,reason) "
-                '(rate(geoweir_outcomes_total{s,outcome=~"rejected|reconciled"}[5m])) > 0',
+                (
+                    "sum by (stream,outcome,reason) "
+                    '(rate(geoweir_outcomes_total{s,outcome=~"rejected|reconciled"}[5m])) > 0'
+                ),
                 "{{stream}} {{outcome}}: {{reason}}",
             ),
         ),
@@ -288,7 +297,10 @@ LATENCY: Final = (
         "Mean by stream, with the limit that heat may lower.",
         (
             (
-                "rate(geoweir_chunk_features_sum{s}[5m]) / rate(geoweir_chunk_features_count{s}[5m])",
+                (
+                    "rate(geoweir_chunk_features_sum{s}[5m]) "
+                    "/ rate(geoweir_chunk_features_count{s}[5m])"
+                ),
                 "{{stream}}",
             ),
             ("geoweir_chunk_limit{}", "limit"),
@@ -300,8 +312,10 @@ LATENCY: Final = (
         "How late the event loop came: p99.",
         (
             (
-                "histogram_quantile(0.99, "
-                "sum by (le,instance) (rate(geoweir_loop_lag_seconds_bucket{}[5m])))",
+                (
+                    "histogram_quantile(0.99, "
+                    "sum by (le,instance) (rate(geoweir_loop_lag_seconds_bucket{}[5m])))"
+                ),
                 "{{instance}}",
             ),
         ),
@@ -352,8 +366,10 @@ WORKERS: Final = (
         "Private memory of each worker; at 1 it is ended.",
         (
             (
-                "geoweir_worker_memory_bytes{} / on (job,instance) group_left "
-                "geoweir_worker_memory_limit_bytes{}",
+                (
+                    "geoweir_worker_memory_bytes{} / on (job,instance) group_left "
+                    "geoweir_worker_memory_limit_bytes{}"
+                ),
                 "{{worker}}",
             ),
         ),
