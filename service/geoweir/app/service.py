@@ -4,54 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib.metadata import version
-from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from geoweir.app.flow import Flow
 from geoweir.app.heat import Heat
 from geoweir.app.layers.registry import Layers
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
-from geoweir.codec.key import input_digest
-from geoweir.codec.light import LightReader
-from geoweir.core.account import Account
-from geoweir.core.backlog import Backlog
-from geoweir.core.clocks import Clocks
-from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
-from geoweir.core.outcome import Outcome
-from geoweir.core.parcel import Parcel
-from geoweir.core.repeats import Repeats
+from geoweir.app.world import World
 from geoweir.core.spec import LayerSpec, StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.link import AuthenticationError
 from geoweir.mqtt.options import BrokerOptions
-from geoweir.mqtt.outlet import MqttOutlet
-from geoweir.pool.supervisor import Pool
 from geoweir.ports import Outgoing
-from geoweir.settings.values import Settings, StateSettings
-from geoweir.stages.delivery import Delivery
-from geoweir.stages.dispatch import Dispatch
-from geoweir.stages.intake import Intake
-from geoweir.stages.keeping import Keeping
-from geoweir.stages.ordering import Ordering
-from geoweir.stages.retries import Retries, RetryLane
-from geoweir.stages.settlement import Settlement
-from geoweir.stages.weir import Weir
-from geoweir.store.kept import Bounds
-from geoweir.store.sqlite import SqliteStore
+from geoweir.settings.values import Settings
 from geoweir.telemetry import events
 from geoweir.telemetry.lag import LagMeter
 from geoweir.telemetry.metrics import Metrics
-from geoweir.telemetry.observers import Observers
 from geoweir.web.kept import KeptPages
 from geoweir.web.server import HttpServer
 from geoweir.web.status import Face, Status
@@ -71,7 +48,6 @@ _FENCE_BYTES: Final = 32_000_000
 _FINISHING: Final = 0.75
 _CUTTING: Final = 0.1
 _GOOD_BYE_S: Final = 0.5
-_CLOCKS: Final = Clocks(monotonic=time.monotonic, wall=time.time)
 
 
 class Service:
@@ -83,6 +59,7 @@ class Service:
         notice: plain text for the status page.
         waits_for_broker: keep trying when the broker isn't there at the start.
         show: opens where the status is shown, other than HTTP at ``http.listen``.
+        world: what it touches, other than the real one.
     """
 
     def __init__(
@@ -93,13 +70,17 @@ class Service:
         notice: str = "",
         waits_for_broker: bool = False,
         show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
+        world: World | None = None,
     ) -> None:
         self._settings = settings
-        self._options = options
+        self._world = world or World(options)
+        self._clocks = self._world.clocks
         self._waits_for_broker = waits_for_broker
         self._show = show or self._serve_http
         self._version = version("geoweir")
-        names = [stream.name for stream in settings.streams]
+        self._tasks: asyncio.TaskGroup | None = None
+        self._spawned: set[asyncio.Task[None]] = set()
+        self._since = self._clocks.wall()
         live = {spec.name: f"layer:{spec.name}" for spec in settings.layers if spec.is_live}
         self._metrics = Metrics(
             streams={s.name: [step.name for step in s.steps] for s in settings.streams},
@@ -107,12 +88,12 @@ class Service:
             live=live,
             version=self._version,
         )
-        self._reporting = Reporting(self._metrics, options.name, [*names, *live.values()])
-        self._account = Account(names)
+        self._reporting = Reporting(
+            self._metrics,
+            self._world.broker,
+            [*(stream.name for stream in settings.streams), *live.values()],
+        )
         self._lag = LagMeter(self._metrics.lag)
-        self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
-        self._observers = Observers(names, identify=self._identify)
-        self._tap = Tap(self._observers)
         self._layers = Layers(
             settings.layers,
             settings.streams,
@@ -120,7 +101,7 @@ class Service:
             send=self._send_aside,
             make_inlet=self._make_layer_inlet,
         )
-        self._pool = Pool(
+        self._pool = self._world.pool(
             settings.pool,
             WorkerSpec(
                 streams=settings.streams, layers=settings.layers, module_path=settings.module_path
@@ -128,112 +109,42 @@ class Service:
             events=self._reporting,
             shelf=self._layers.shelf,
         )
-        self._tasks: asyncio.TaskGroup | None = None
-        self._spawned: set[asyncio.Task[None]] = set()
-        self._weir = Weir(
-            Backlog(
-                {stream.name: stream.priority for stream in settings.streams},
-                chunk=settings.pool.chunk,
-                chunk_bytes=settings.pool.chunk_bytes,
-            ),
-            limit=settings.queue_limit,
-            piece=settings.pool.chunk,
-            clock=time.monotonic,
-        )
-        self._since = time.time()
-        self._outlet = MqttOutlet(
+        self._outlet = self._world.outlet(
             client_id=f"{settings.mqtt.client_id}-out",
-            options=options,
             weights={stream.name: WEIGHTS[stream.priority] for stream in settings.streams},
             greeting=lambda: self._state_message(self._status.state),
             will=self._state_message("offline"),
-            on_link=partial(self._reporting.link, "out", ""),
+            reporting=self._reporting,
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
-        self._store = self._make_store()
-        self._retries = Retries(
-            store=self._store,
-            streams=names,
-            spawn=self._spawn,
-            on_settled=self._reporting.retried,
-            is_empty=lambda: not self._store.totals.inputs,
-            wall=time.time,
-        )
-        self._keeping = Keeping(
-            store=self._store,
-            outcomes=_kept_outcomes(settings.state),
-            earlier=self._retries.earlier,
-            wall=time.time,
-        )
-        lanes = self._retries.lanes
-        self._repeats = {
-            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
-            for stream in settings.streams
-            if stream.dedupe_s is not None
-        }
-        self._settlement = Settlement(
-            account=self._account,
-            inlets={**self._inlets, **{lane.name: lane for lane in lanes.values()}},
-            any_order=settings.mqtt.ack_order == "any",
-            clock=time.monotonic,
-            on_settled=self._reporting.settled,
-        )
-        self._delivery = Delivery(
-            streams=settings.streams,
-            account=self._account,
+        self._store = self._world.store(settings.state, events=self._reporting)
+        self._flow = Flow(
+            settings,
+            clocks=self._clocks,
+            inlets=self._inlets,
             outlet=self._outlet,
-            settle=self._settle,
-            spawn=self._spawn,
-            identify=self._identify,
-            on_refused=self._reporting.refused,
-            keep=self._keeping.keep,
-        )
-        self._ordering = Ordering(names, self._delivery.deliver)
-        self._dispatch = Dispatch(
-            streams=settings.streams,
-            spec=settings.pool,
             pool=self._pool,
-            filled=self._weir.filled,
-            take=self._weir.get_nowait,
-            top_up=self._weir.top_up,
-            bound=self._weir.bound,
-            account=self._account,
-            start=self._ordering.start,
-            finish=self._ordering.finish,
-            room=self._delivery.room,
-            identify=self._identify,
+            store=self._store,
+            reporting=self._reporting,
             spawn=self._spawn,
-            events=self._reporting,
-            is_watched=self._observers.is_watched,
-            earlier=self._retries.earlier,
-            clocks=_CLOCKS,
         )
-        self._intakes = [
-            self._make_intake(stream, inlet)
-            for stream in settings.streams
-            for inlet in (self._inlets[stream.name], lanes[stream.name])
-        ]
+        self._tap = Tap(self._flow.observers)
         self._heat = Heat(
             settings.thermal,
-            work=self._dispatch,
+            work=self._flow.dispatch,
             slots=self._pool.stats,
             emit=self._reporting.emit,
         )
         self._status = ServiceStatus(
             settings=settings,
             version=self._version,
-            account=self._account,
             metrics=self._metrics,
+            flow=self._flow,
             pool=self._pool,
             lag=self._lag,
             reporting=self._reporting,
-            held=self.held,
-            queued=self._weir.qsize,
-            chunk_limit=self._dispatch.chunk_limit,
             gateway=self._heat.reading,
-            watchers=self._observers.__len__,
             store=self._store,
-            retries=self._retries,
             notice=notice,
         )
 
@@ -241,10 +152,7 @@ class Service:
 
     def held(self) -> dict[str, int]:
         """Inputs that the stages say they hold, per stream, counted by themselves."""
-        held = dict.fromkeys(self._account.totals, 0)
-        for parcel in self._parcels():
-            held[parcel.ledger.stream] += parcel.held
-        return held
+        return self._flow.held()
 
     def account(self) -> dict[str, Any]:
         """The account as ``GET /api/account`` has it."""
@@ -285,7 +193,7 @@ class Service:
 
     async def _first_contact(self) -> None:
         """Knocks at the broker, so that a wrong address or password ends the start clearly."""
-        give_up = time.monotonic() + _FIRST_CONTACT_S
+        give_up = self._clocks.monotonic() + _FIRST_CONTACT_S
         while True:
             try:
                 await self._outlet.connect_once()
@@ -294,7 +202,7 @@ class Service:
             except BrokerError as error:
                 if self._waits_for_broker:
                     return
-                if time.monotonic() > give_up:
+                if self._clocks.monotonic() > give_up:
                     advice = "Start the broker, correct mqtt.url, or run with --wait-for-broker."
                     raise BrokerError(f"{error}. {advice}") from None
                 await asyncio.sleep(0.25)
@@ -319,10 +227,7 @@ class Service:
                     for name, inlet in self._inlets.items()
                 ),
             ]
-            feeders = [
-                tasks.create_task(self._dispatch.run(), name="dispatch"),
-                *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
-            ]
+            feeders = self._flow.start(tasks)
             keepers += [
                 tasks.create_task(self._reporting.run(), name="reporting"),
                 tasks.create_task(self._report_health(url), name="health"),
@@ -384,59 +289,22 @@ class Service:
             )
         )
         self._outlet.send([self._state_message("draining")])
-        for lane in self._retries.lanes.values():
-            await lane.close()
-        for inlet in self._inlets.values():
-            await inlet.close()
-        is_empty = await self._until_empty(grace_s * _FINISHING)
+        await self._flow.close()
+        is_empty = await self._flow.until_empty(grace_s * _FINISHING)
         for task in feeders:
             task.cancel()
         await asyncio.wait(feeders)
         if not is_empty:
-            await self._cut_short(grace_s * _CUTTING)
+            self._flow.give_back()
+            await self._pool.close(0.0)
+            await self._flow.until_empty(grace_s * _CUTTING)
         self._reporting.flush()
         held = self.held()
         self._reporting.emit(
             events.ServiceStopped(
-                unaccounted=self._account.unaccounted(held), in_flight=sum(held.values())
+                unaccounted=self._flow.account.unaccounted(held), in_flight=sum(held.values())
             )
         )
-
-    async def _until_empty(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while sum(self.held().values()):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    async def _cut_short(self, seconds: float) -> None:
-        """Leaves durable inputs to the broker, and reconciles those that would not come again.
-
-        What is on its way to the output broker is left alone: an answer may still come.
-        """
-        waiting = [
-            *chain(*(intake.parcels() for intake in self._intakes)),
-            *self._weir.parcels(),
-            *self._dispatch.waiting(),
-        ]
-        for parcel in {*waiting, *self._dispatch.parcels(), *self._ordering.parcels()}:
-            durable = [
-                position
-                for position, flags, is_open in zip(
-                    parcel.positions, parcel.flags, parcel.open, strict=True
-                )
-                if flags & DURABLE and is_open
-            ]
-            self._account.give_back(parcel.ledger, durable)
-            parcel.void()
-        for parcel in waiting:
-            left = parcel.without_released()
-            if len(left):
-                self._delivery.deliver(self._dispatch.reconcile_waiting(left))
-                parcel.release(range(len(parcel)))
-        await self._pool.close(0.0)
-        await self._until_empty(seconds)
 
     async def _leave(self, connections: list[asyncio.Task[None]]) -> None:
         """Says good-bye, lets the acknowledgements out, and ends the connections."""
@@ -458,7 +326,7 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        kept = KeptPages(self._store, self._retries.retry, lambda: status.now()["store"])
+        kept = KeptPages(self._store, self._flow.retries.retry, lambda: status.now()["store"])
         return HttpServer(http.host, http.port, status, tap=self._tap, kept=kept, token=http.token)
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -469,68 +337,17 @@ class Service:
         task.add_done_callback(self._spawned.discard)
         return task
 
-    def _parcels(self) -> Iterator[Parcel]:
-        return chain(
-            *(intake.parcels() for intake in self._intakes),
-            self._weir.parcels(),
-            self._dispatch.parcels(),
-            self._ordering.parcels(),
-            self._delivery.parcels(),
-        )
-
-    def _settle(
-        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
-    ) -> None:
-        """Settles, and shows to whoever watches what is settled."""
-        if self._observers.is_watched(parcel.ledger.stream):
-            self._observers.show(parcel, indices, outcome, reason)
-        if parcel.ledger.stream in self._repeats and reason != "repeat":
-            self._remember(parcel, indices, outcome)
-        self._settlement.settle(parcel, indices, outcome, reason)
-        self._retries.settled(parcel, indices, outcome)
-
-    def _remember(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome) -> None:
-        """Lets equal inputs of a stream with ``dedupe`` be told apart; voided ones come again."""
-        repeats, now = self._repeats[parcel.ledger.stream], time.monotonic()
-        is_done = outcome in {Outcome.PUBLISHED, Outcome.FILTERED}
-        for index in indices:
-            if parcel.open[index]:
-                digest = input_digest(parcel.addresses[index], parcel.payloads[index])
-                repeats.settled(digest, now, is_done=is_done)
-
-    def _void(self, lane: str) -> None:
-        """A lane resumed: what stages hold of its ended epochs comes again."""
-        for parcel in self._parcels():
-            if parcel.ledger.lane == lane and parcel.ledger.is_closed:
-                parcel.void()
-
-    def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
-        self._reporting.lane(stream, event, self._account.totals[stream].returned)
-
-    def _identify(self, stream: str, payload: bytes, address: str) -> list[str]:
-        return self._readers[stream].ids(payload, address)
-
     def _make_inlet(self, stream: StreamSpec) -> MqttInlet:
         mqtt = self._settings.mqtt
-        return MqttInlet(
+        return self._world.inlet(
             lane=stream.name,
             client_id=f"{mqtt.client_id}-{stream.name}",
-            options=self._options,
             filters=stream.subscribe,
             qos=stream.qos,
             window=mqtt.receive_window,
             window_bytes=mqtt.receive_bytes,
             on_link=partial(self._reporting.link, "in", stream.name),
             on_paused=lambda paused: self._reporting.paused(stream.name, paused=paused),
-        )
-
-    def _make_store(self) -> SqliteStore:
-        state = self._settings.state
-        return SqliteStore(
-            None if state.path is None else Path(state.path),
-            Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
-            events=self._reporting,
-            wall=time.time,
         )
 
     def _send_aside(self, message: Outgoing) -> None:
@@ -544,32 +361,15 @@ class Service:
             self._reporting.link("in", lane, up=up, why=why)
             linked(up)
 
-        return MqttInlet(
+        return self._world.inlet(
             lane=lane,
             client_id=f"{self._settings.mqtt.client_id}-{lane}",
-            options=self._options,
             filters=(layer.topic,),
             qos=1,
             window=_FENCE_WINDOW,
             window_bytes=_FENCE_BYTES,
             on_link=on_link,
             session_expiry_s=0,  # each connection gets everything that is retained
-        )
-
-    def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
-        return Intake(
-            spec=stream,
-            inlet=inlet,
-            account=self._account,
-            put=self._weir.put,
-            piece=self._weir.piece,
-            deliver=self._delivery.deliver,
-            settle=self._settle,
-            void=self._void,
-            on_received=lambda name, _: self._reporting.received(name, time.time()),
-            on_lane=self._lane,
-            clocks=_CLOCKS,
-            repeats=self._repeats.get(stream.name),
         )
 
     def _state_message(self, state: str) -> Outgoing:
@@ -581,8 +381,3 @@ class Service:
             retain=True,
             content_type="application/json",
         )
-
-
-def _kept_outcomes(state: StateSettings) -> list[Outcome]:
-    kinds = ((Outcome.REJECTED, state.keeps_rejected), (Outcome.RECONCILED, state.keeps_reconciled))
-    return [outcome for outcome, is_kept in kinds if is_kept]

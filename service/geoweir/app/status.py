@@ -8,11 +8,10 @@ from collections.abc import Callable
 from math import isinf
 from typing import Any, Final, Literal
 
+from geoweir.app.flow import Flow
 from geoweir.app.reporting import Link, Reporting
-from geoweir.core.account import Account
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
-from geoweir.stages.retries import Retries
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
@@ -45,34 +44,29 @@ class ServiceStatus:
         *,
         settings: Settings,
         version: str,
-        account: Account,
         metrics: Metrics,
+        flow: Flow,
         pool: Pool,
         lag: LagMeter,
         reporting: Reporting,
-        held: Callable[[], dict[str, int]],
-        queued: Callable[[], int],
-        chunk_limit: Callable[[], int],
         gateway: Callable[[], GatewayReading],
-        watchers: Callable[[], int],
         store: SqliteStore,
-        retries: Retries,
         notice: str,
     ) -> None:
         self._settings = settings
         self._version = version
-        self._account = account
+        self._account = flow.account
         self._metrics = metrics
         self._pool = pool
         self._lag = lag
         self._reporting = reporting
-        self._held = held
-        self._queued = queued
-        self._chunk_limit = chunk_limit
+        self._held = flow.held
+        self._queued = flow.weir.qsize
+        self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
-        self._watchers = watchers
+        self._watchers = flow.observers.__len__
         self._store = store
-        self._retries = retries
+        self._retries = flow.retries
         self._notice = notice
         self._started = time.time()
         self._started_at = time.monotonic()

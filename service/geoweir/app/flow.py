@@ -1,0 +1,276 @@
+"""The data path: the stages, built and wired to each other in the order of the data's way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from geoweir.app.reporting import Reporting
+from geoweir.codec.key import input_digest
+from geoweir.codec.light import LightReader
+from geoweir.core.account import Account
+from geoweir.core.backlog import Backlog
+from geoweir.core.clocks import Clocks
+from geoweir.core.lane import DURABLE, LaneClosed, LaneOpened
+from geoweir.core.outcome import Outcome
+from geoweir.core.parcel import Parcel
+from geoweir.core.repeats import Repeats
+from geoweir.core.spec import StreamSpec
+from geoweir.mqtt.inlet import MqttInlet
+from geoweir.mqtt.outlet import MqttOutlet
+from geoweir.pool.supervisor import Pool
+from geoweir.settings.values import Settings, StateSettings
+from geoweir.stages.delivery import Delivery
+from geoweir.stages.dispatch import Dispatch
+from geoweir.stages.intake import Intake
+from geoweir.stages.keeping import Keeping
+from geoweir.stages.ordering import Ordering
+from geoweir.stages.retries import Retries, RetryLane
+from geoweir.stages.settlement import Settlement
+from geoweir.stages.weir import Weir
+from geoweir.store.sqlite import SqliteStore
+from geoweir.telemetry.observers import Observers
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """Every input's way from its inlet to its outcome.
+
+    Args:
+        settings: frozen, checked values.
+        clocks: what stages measure time with.
+        inlets: one per stream.
+        outlet: where messages go.
+        pool: who runs chunks.
+        store: where dropped inputs are kept.
+        reporting: who is told.
+        spawn: starts a task that the service owns.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clocks: Clocks,
+        inlets: Mapping[str, MqttInlet],
+        outlet: MqttOutlet,
+        pool: Pool,
+        store: SqliteStore,
+        reporting: Reporting,
+        spawn: Callable[..., object],
+    ) -> None:
+        self._clocks = clocks
+        self._inlets = inlets
+        self._reporting = reporting
+        names = [stream.name for stream in settings.streams]
+        self._readers = {stream.name: LightReader(stream) for stream in settings.streams}
+        self.account = Account(names)
+        self.observers = Observers(names, identify=self._identify)
+        self.weir = _weir(settings, clocks)
+        self.retries = Retries(
+            store=store,
+            streams=names,
+            spawn=spawn,
+            on_settled=reporting.retried,
+            is_empty=lambda: not store.totals.inputs,
+            wall=clocks.wall,
+        )
+        self._keeping = Keeping(
+            store=store,
+            outcomes=_kept_outcomes(settings.state),
+            earlier=self.retries.earlier,
+            wall=clocks.wall,
+        )
+        self._repeats = {
+            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
+            for stream in settings.streams
+            if stream.dedupe_s is not None
+        }
+        lanes = self.retries.lanes
+        self._settlement = Settlement(
+            account=self.account,
+            inlets={**inlets, **{lane.name: lane for lane in lanes.values()}},
+            any_order=settings.mqtt.ack_order == "any",
+            clock=clocks.monotonic,
+            on_settled=reporting.settled,
+        )
+        self._delivery = Delivery(
+            streams=settings.streams,
+            account=self.account,
+            outlet=outlet,
+            settle=self._settle,
+            spawn=spawn,
+            identify=self._identify,
+            on_refused=reporting.refused,
+            keep=self._keeping.keep,
+        )
+        self._ordering = Ordering(names, self._delivery.deliver)
+        self.dispatch = self._make_dispatch(settings, pool, spawn)
+        self._intakes = [
+            self._make_intake(stream, inlet)
+            for stream in settings.streams
+            for inlet in (inlets[stream.name], lanes[stream.name])
+        ]
+
+    def held(self) -> dict[str, int]:
+        """Inputs that the stages say they hold, per stream, counted by themselves."""
+        held = dict.fromkeys(self.account.totals, 0)
+        for parcel in self._parcels():
+            held[parcel.ledger.stream] += parcel.held
+        return held
+
+    def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Lets inputs flow; the tasks that feed the path."""
+        return [
+            tasks.create_task(self.dispatch.run(), name="dispatch"),
+            *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
+        ]
+
+    # The end.
+
+    async def close(self) -> None:
+        """Reads no more; what was read goes on to its outcome."""
+        for lane in self.retries.lanes.values():
+            await lane.close()
+        for inlet in self._inlets.values():
+            await inlet.close()
+
+    async def until_empty(self, seconds: float) -> bool:
+        """Waits until nothing is held; whether that came in time."""
+        deadline = self._clocks.monotonic() + seconds
+        while sum(self.held().values()):
+            if self._clocks.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    def give_back(self) -> None:
+        """Leaves durable inputs to the broker, and reconciles those that would not come again.
+
+        What is on its way to the output broker is left alone: an answer may still come.
+        """
+        waiting = [
+            *chain(*(intake.parcels() for intake in self._intakes)),
+            *self.weir.parcels(),
+            *self.dispatch.waiting(),
+        ]
+        for parcel in {*waiting, *self.dispatch.parcels(), *self._ordering.parcels()}:
+            durable = [
+                position
+                for position, flags, is_open in zip(
+                    parcel.positions, parcel.flags, parcel.open, strict=True
+                )
+                if flags & DURABLE and is_open
+            ]
+            self.account.give_back(parcel.ledger, durable)
+            parcel.void()
+        for parcel in waiting:
+            left = parcel.without_released()
+            if len(left):
+                self._delivery.deliver(self.dispatch.reconcile_waiting(left))
+                parcel.release(range(len(parcel)))
+
+    # What stages ask of each other.
+
+    def _parcels(self) -> Iterator[Parcel]:
+        return chain(
+            *(intake.parcels() for intake in self._intakes),
+            self.weir.parcels(),
+            self.dispatch.parcels(),
+            self._ordering.parcels(),
+            self._delivery.parcels(),
+        )
+
+    def _identify(self, stream: str, payload: bytes, address: str) -> list[str]:
+        return self._readers[stream].ids(payload, address)
+
+    def _settle(
+        self, parcel: Parcel, indices: Sequence[int], outcome: Outcome, reason: str
+    ) -> None:
+        """Settles, and shows to whoever watches what is settled."""
+        if self.observers.is_watched(parcel.ledger.stream):
+            self.observers.show(parcel, indices, outcome, reason)
+        if parcel.ledger.stream in self._repeats and reason != "repeat":
+            self._remember(parcel, indices, outcome)
+        self._settlement.settle(parcel, indices, outcome, reason)
+        self.retries.settled(parcel, indices, outcome)
+
+    def _remember(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome) -> None:
+        """Lets equal inputs of a stream with ``dedupe`` be told apart; voided ones come again."""
+        repeats, now = self._repeats[parcel.ledger.stream], self._clocks.monotonic()
+        is_done = outcome in {Outcome.PUBLISHED, Outcome.FILTERED}
+        for index in indices:
+            if parcel.open[index]:
+                digest = input_digest(parcel.addresses[index], parcel.payloads[index])
+                repeats.settled(digest, now, is_done=is_done)
+
+    def _void(self, lane: str) -> None:
+        """A lane resumed: what stages hold of its ended epochs comes again."""
+        for parcel in self._parcels():
+            if parcel.ledger.lane == lane and parcel.ledger.is_closed:
+                parcel.void()
+
+    def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
+        self._reporting.lane(stream, event, self.account.totals[stream].returned)
+
+    def _received(self, stream: str, _: int) -> None:
+        self._reporting.received(stream, self._clocks.wall())
+
+    def _make_dispatch(
+        self, settings: Settings, pool: Pool, spawn: Callable[..., object]
+    ) -> Dispatch:
+        return Dispatch(
+            streams=settings.streams,
+            spec=settings.pool,
+            pool=pool,
+            filled=self.weir.filled,
+            take=self.weir.get_nowait,
+            top_up=self.weir.top_up,
+            bound=self.weir.bound,
+            account=self.account,
+            start=self._ordering.start,
+            finish=self._ordering.finish,
+            room=self._delivery.room,
+            identify=self._identify,
+            spawn=spawn,
+            events=self._reporting,
+            is_watched=self.observers.is_watched,
+            earlier=self.retries.earlier,
+            clocks=self._clocks,
+        )
+
+    def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
+        return Intake(
+            spec=stream,
+            inlet=inlet,
+            account=self.account,
+            put=self.weir.put,
+            piece=self.weir.piece,
+            deliver=self._delivery.deliver,
+            settle=self._settle,
+            void=self._void,
+            on_received=self._received,
+            on_lane=self._lane,
+            clocks=self._clocks,
+            repeats=self._repeats.get(stream.name),
+        )
+
+
+def _weir(settings: Settings, clocks: Clocks) -> Weir:
+    return Weir(
+        Backlog(
+            {stream.name: stream.priority for stream in settings.streams},
+            chunk=settings.pool.chunk,
+            chunk_bytes=settings.pool.chunk_bytes,
+        ),
+        limit=settings.queue_limit,
+        piece=settings.pool.chunk,
+        clock=clocks.monotonic,
+    )
+
+
+def _kept_outcomes(state: StateSettings) -> list[Outcome]:
+    kinds = ((Outcome.REJECTED, state.keeps_rejected), (Outcome.RECONCILED, state.keeps_reconciled))
+    return [outcome for outcome, is_kept in kinds if is_kept]

@@ -1,0 +1,73 @@
+"""What a service touches outside itself: broker, worker processes, files and clocks.
+
+The service gets all of it here, so that it also runs in a world whose time and faults are chosen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from geoweir.app.reporting import Reporting
+from geoweir.core.clocks import Clocks
+from geoweir.core.spec import PoolSpec, WorkerSpec
+from geoweir.mqtt.inlet import MqttInlet
+from geoweir.mqtt.options import BrokerOptions
+from geoweir.mqtt.outlet import MqttOutlet
+from geoweir.pool.shelf import Shelf
+from geoweir.pool.supervisor import Pool
+from geoweir.ports import Outgoing
+from geoweir.settings.values import StateSettings
+from geoweir.store.kept import Bounds
+from geoweir.store.sqlite import SqliteStore
+
+__all__ = ["World"]
+
+
+class World:
+    """The real one.
+
+    Args:
+        options: how to reach the broker.
+    """
+
+    def __init__(self, options: BrokerOptions) -> None:
+        self.clocks = Clocks(monotonic=time.monotonic, wall=time.time)
+        self.broker = options.name
+        #: Takes the arguments of ``MqttInlet`` but its options.
+        self.inlet: Callable[..., MqttInlet] = partial(MqttInlet, options=options)
+        self._options = options
+
+    def outlet(
+        self,
+        *,
+        client_id: str,
+        weights: Mapping[str, int],
+        greeting: Callable[[], Outgoing],
+        will: Outgoing,
+        reporting: Reporting,
+    ) -> MqttOutlet:
+        """Where results go."""
+        return MqttOutlet(
+            client_id=client_id,
+            options=self._options,
+            weights=weights,
+            greeting=greeting,
+            will=will,
+            on_link=partial(reporting.link, "out", ""),
+        )
+
+    def pool(self, spec: PoolSpec, work: WorkerSpec, *, events: Reporting, shelf: Shelf) -> Pool:
+        """The worker processes."""
+        return Pool(spec, work, events=events, shelf=shelf)
+
+    def store(self, state: StateSettings, *, events: Reporting) -> SqliteStore:
+        """What outlives the process."""
+        return SqliteStore(
+            None if state.path is None else Path(state.path),
+            Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
+            events=events,
+            wall=self.clocks.wall,
+        )
