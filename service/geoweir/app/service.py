@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -118,6 +118,11 @@ class Service:
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
         self._store = self._world.store(settings.state, events=self._reporting)
+        self._spill = (
+            None
+            if settings.spill is None
+            else self._world.spill(settings.spill, self._inlets, events=self._reporting)
+        )
         self._flow = Flow(
             settings,
             clocks=self._clocks,
@@ -125,6 +130,7 @@ class Service:
             outlet=self._outlet,
             pool=self._pool,
             store=self._store,
+            spill=self._spill,
             reporting=self._reporting,
             spawn=self._spawn,
         )
@@ -145,6 +151,7 @@ class Service:
             reporting=self._reporting,
             gateway=self._heat.reading,
             store=self._store,
+            spill=self._spill,
             notice=notice,
         )
 
@@ -170,7 +177,7 @@ class Service:
         Raises:
             GeoweirError: the service can't start; one clear line.
         """
-        async with self._store:
+        async with self._store, self._spill or nullcontext():
             await self._run(stop, on_ready)
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from geoweir.settings.files import FileProblem, read_secret
 from geoweir.settings.machine import auto_workers
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
-from geoweir.settings.models.service import Pool, State, Thermal
+from geoweir.settings.models.service import Pool, Queue, State, Thermal
 from geoweir.settings.models.steps import Step
 from geoweir.settings.models.streams import Layer, Stream
 from geoweir.settings.values import (
@@ -30,6 +30,7 @@ from geoweir.settings.values import (
     LogSettings,
     MqttSettings,
     Settings,
+    SpillSettings,
     StateSettings,
     ThermalSettings,
     TlsSettings,
@@ -57,6 +58,8 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
         queue_limit=config.queue.limit,
+        when_full=config.queue.when_full,
+        spill=_spill(config.queue, folder),
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
         state=_state(config.state, folder),
@@ -142,6 +145,12 @@ def _pool(pool: Pool, thermal: Thermal) -> PoolSpec:
         memory=pool.memory,
         on_failure=pool.on_failure,
     )
+
+
+def _spill(queue: Queue, folder: Path) -> SpillSettings | None:
+    if queue.when_full != "spill" or queue.spill.path is None:
+        return None
+    return SpillSettings(path=str(folder / queue.spill.path), limit=queue.spill.max)
 
 
 def _state(state: State, folder: Path) -> StateSettings:

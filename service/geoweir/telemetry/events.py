@@ -378,6 +378,55 @@ class StoreDamaged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpillFailed:
+    """The spill can't take anything from now on: inputs wait at the broker."""
+
+    why: str  # of core.kept.TROUBLES
+    detail: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it; a full spill is a bound that was reached, the rest is a fault."""
+        level = logging.WARNING if self.why == "full" else logging.ERROR
+        write(log, level, "spill-failed", self.why, detail=self.detail)
+        metrics.spill_is_up = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillWorks:
+    """The spill takes inputs again."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "spill-works")
+        metrics.spill_is_up = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillDamaged:
+    """A file of the spill is damaged; a copy of it stays."""
+
+    detail: str
+    lost: int  # inputs that can't be found any more
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(log, logging.ERROR, "spill-damaged", detail=self.detail, lost=self.lost)
+        metrics.spill_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillLeft:
+    """Inputs wait on the disk for a stream that isn't configured; they stay."""
+
+    stream: str
+    n: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002
+        """Logs it."""
+        write(log, logging.WARNING, "spill-left", stream=self.stream, n=self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputsNotKept:
     """Dropped inputs have their outcome, and can't be sent through again from here."""
 

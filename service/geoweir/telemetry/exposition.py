@@ -238,6 +238,22 @@ def _store(metrics: Metrics, snapshot: Snapshot) -> Iterator[Metric]:
         ),
     )
     yield _value("geoweir_retrying", "Of them, those without an outcome.", snapshot.retrying)
+    yield _value(
+        "geoweir_spill_messages", "Inputs in the spill without an outcome.", snapshot.spill_messages
+    )
+    yield _value("geoweir_spill_bytes", "Bytes of the spill's files.", snapshot.spill_bytes)
+    yield _value(
+        "geoweir_spill_limit_bytes", "Bytes that they may have; 0 without.", snapshot.spill_limit
+    )
+    yield _value(
+        "geoweir_spill_up", "1 while the spill takes what it is given.", metrics.spill_is_up
+    )
+    yield _counter(
+        "geoweir_spill_damaged",
+        "Files of the spill that were damaged.",
+        (),
+        [((), metrics.spill_damages)],
+    )
 
 
 def _service(metrics: Metrics) -> Iterator[Metric]:

@@ -130,6 +130,8 @@ class Metrics:
         self.removed = Counter(dict.fromkeys(BOUNDS, 0))
         self.retried = {name: dict.fromkeys(Outcome, 0) for name in streams}
         self.store_is_up = True
+        self.spill_is_up = True
+        self.spill_damages = 0
         self.store_damages = 0
         self.layer_versions: dict[str, str] = {}
         self.layer_errors = Counter(dict.fromkeys(layers, 0))
