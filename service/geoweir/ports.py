@@ -5,7 +5,7 @@ None is named after MQTT; every implementation passes the contract tests in ``te
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,7 @@ import msgspec
 from geoweir.core.kept import Drop, Kept, Selection
 from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
 from geoweir.core.parcel import Parcel
-from geoweir.core.spilled import Spilled, SpilledTotals
+from geoweir.core.spilled import Carried, Spilled, SpilledTotals
 
 __all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "Spill", "StateStore"]
 
@@ -146,6 +146,11 @@ class Spill(Protocol):
         """What each stream has there without an outcome, as of the last call that ended."""
         ...
 
+    @property
+    def carried(self) -> Mapping[str, Carried]:
+        """What was there at the start."""
+        ...
+
     def append(self, stream: str, parcels: Sequence[Parcel]) -> Awaitable[int]:
         """Puts inputs behind what waits; when it completes they are durable. The first's sequence.
 
@@ -156,8 +161,20 @@ class Spill(Protocol):
         """
         ...
 
-    def read(self, stream: str, *, most: int, most_bytes: int) -> Awaitable[list[Spilled]]:
-        """The next inputs of a stream in order, each once; empty when there is none.
+    def release(self, stream: str, sequence: int, passed_over: Collection[int]) -> Awaitable[None]:
+        """Completes when it is durable that inputs up to this one may be confirmed to their lane.
+
+        ``passed_over``: sequences of inputs that come again from their lane.
+
+        Raises:
+            StateError: they may not.
+        """
+        ...
+
+    def read(
+        self, stream: str, *, most: int, most_bytes: int, up_to: int
+    ) -> Awaitable[list[Spilled]]:
+        """The next inputs of a stream up to a sequence, in order, each once; or none.
 
         Raises:
             StateError: they can't be read now.

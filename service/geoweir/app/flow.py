@@ -137,7 +137,10 @@ class Flow:
         feeders = []
         if self.spilling is not None:
             self.spilling.start()
-            feeders = [tasks.create_task(self.spilling.run(), name="spilling")]
+            feeders = [
+                tasks.create_task(self.spilling.run(), name="spilling"),
+                tasks.create_task(self.spilling.release(), name="spill-release"),
+            ]
         return [
             *feeders,
             tasks.create_task(self.dispatch.run(), name="dispatch"),
@@ -171,10 +174,14 @@ class Flow:
         """
         waiting = [
             *chain(*(intake.parcels() for intake in self._intakes)),
-            *(self.spilling.parcels() if self.spilling else ()),
             *self.weir.parcels(),
             *self.dispatch.waiting(),
         ]
+        for parcel in self.spilling.parcels() if self.spilling else ():
+            # It is on the disk as well, also where its lane would not send it again.
+            still = parcel.without_released()
+            self.account.give_back(still.ledger, still.positions)
+            parcel.release(range(len(parcel)))
         for parcel in {*waiting, *self.dispatch.parcels(), *self._ordering.parcels()}:
             durable = [
                 position
@@ -215,6 +222,8 @@ class Flow:
         if parcel.ledger.stream in self._repeats and reason != "repeat":
             self._remember(parcel, indices, outcome)
         self._settlement.settle(parcel, indices, outcome, reason)
+        if self.spilling is not None:
+            self.spilling.settled(parcel.ledger.stream)
         self.retries.settled(parcel, indices, outcome)
 
     def _remember(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome) -> None:
@@ -234,6 +243,12 @@ class Flow:
 
     def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
         self._reporting.lane(stream, event, self.account.totals[stream].returned)
+        if self.spilling is None or event.lane != stream:
+            return
+        if isinstance(event, LaneOpened):
+            self.spilling.opened(stream, resumed=event.resumed)
+        else:
+            self.spilling.closed(stream)
 
     def _received(self, stream: str, _: int) -> None:
         self._reporting.received(stream, self._clocks.wall())

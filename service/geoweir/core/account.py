@@ -154,6 +154,11 @@ class Ledger:
         """Inputs without an outcome."""
         return sum(self._states.count(state) for state in range(_IN_FLIGHT_LIMIT))
 
+    def in_flight_before(self, position: int) -> int:
+        """Inputs before a position that have no outcome."""
+        states = self._states[: max(0, position - self._base)]
+        return sum(states.count(state) for state in range(_IN_FLIGHT_LIMIT))
+
     def open(self, first: int, flags: bytes, arrived: float) -> None:
         """Takes up inputs; ``first`` must follow the last position without a hole."""
         if first != self.next_position:

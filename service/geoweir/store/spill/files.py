@@ -7,14 +7,14 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 from geoweir.core.parcel import Parcel
-from geoweir.core.spilled import Spilled, SpilledTotals
+from geoweir.core.spilled import Carried, Spilled, SpilledTotals
 from geoweir.errors import ConfigurationError, StateError
 from geoweir.store.spill.log import SpillLog
 from geoweir.store.spill.segment import encode
@@ -55,6 +55,7 @@ class FileSpill:
 
     Attributes:
         totals: what each stream has on the disk.
+        carried: what of it was there at the start.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class FileSpill:
     ) -> None:
         self.folder = folder
         self.limit = limit
+        self.carried: dict[str, Carried] = {}
         self.totals: dict[str, SpilledTotals] = dict.fromkeys(streams, SpilledTotals())
         self._events = events
         self._logs: dict[str, SpillLog] = {}
@@ -109,14 +111,27 @@ class FileSpill:
             why = _WHY.get(error.errno or 0, "io")
             raise StateError(why, f"{self.folder}: {error.strerror or error}") from None
 
-    async def read(self, stream: str, *, most: int, most_bytes: int) -> list[Spilled]:
+    async def release(self, stream: str, sequence: int, passed_over: Collection[int]) -> None:
+        """Notes, durably, that inputs up to this one may be confirmed to their lane.
+
+        ``passed_over``: sequences of inputs that come again from their lane.
+
+        Raises:
+            StateError: they may not.
+        """
+        try:
+            await self._in_thread(lambda: self._logs[stream].release(sequence, passed_over))
+        except OSError as error:
+            raise StateError("io", f"{self.folder}: {error.strerror or error}") from None
+
+    async def read(self, stream: str, *, most: int, most_bytes: int, up_to: int) -> list[Spilled]:
         """The next inputs of a stream in order, each once; empty when there is none.
 
         Raises:
             StateError: they can't be read now.
         """
         try:
-            return await self._in_thread(lambda: self._logs[stream].read(most, most_bytes))
+            return await self._in_thread(lambda: self._logs[stream].read(most, most_bytes, up_to))
         except OSError as error:
             raise StateError("io", f"{self.folder}: {error.strerror or error}") from None
 
@@ -148,7 +163,8 @@ class FileSpill:
             )
 
         for stream in self.totals:
-            self._logs[stream] = open_log(stream)
+            log = self._logs[stream] = open_log(stream)
+            self.carried[stream] = log.carried()
             self._count(stream)
         left: list[tuple[str, int]] = []
         for folder in sorted(self.folder.iterdir()):

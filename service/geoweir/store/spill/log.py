@@ -3,6 +3,10 @@
 ``head`` holds the sequence of the first input that has no outcome yet, with a checksum. It is
 written in place and not synced: after a power cut it may be older, and inputs come a second time,
 with the keys that their results had before.
+
+``released.0`` and ``.1`` hold the last sequence that may have been confirmed to its lane, written
+and synced before the confirmation leaves (``note``). What is behind it was not confirmed: its lane
+sends it again.
 """
 
 from __future__ import annotations
@@ -12,19 +16,22 @@ import shutil
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from geoweir.core.spilled import Spilled, SpilledTotals
+from geoweir.core.lane import DURABLE
+from geoweir.core.spilled import Carried, Spilled, SpilledTotals
 from geoweir.store.aside import MOST_ASIDE, sync_folder
+from geoweir.store.spill.note import ReleaseNote
 from geoweir.store.spill.segment import Segment, UnfitSegmentError
 
 __all__ = ["SpillLog"]
 
 _SUFFIX: Final = ".spill"
 _DAMAGED: Final = ".damaged"
-_HEAD: Final = struct.Struct("<QI")
+_NUMBER: Final = struct.Struct("<QI")
+_ALL: Final = 1 << 62
 
 
 class SpillLog:
@@ -49,9 +56,15 @@ class SpillLog:
             sync_folder(folder.parent)
         self._segments = self._open(on_damage)
         self._head_file = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._head = self._read_head()
+        self._note = ReleaseNote(folder)
+        self._head = _read_number(self._head_file) or 1
         if self._segments:
             self._head = min(max(self._head, self._segments[0].first), self._segments[-1].end)
+        # One that can't be read: everything may have been confirmed.
+        released = self._note.released
+        self.released = self.end - 1 if released is None else min(released, self.end - 1)
+        if released is None and not self._segments:
+            self.release(self.end - 1, ())
         self._next = self._head  # the next one to read …
         self._place = (0, 0)  # … and where: the first of its segment, and the place in that
         self._let_go()
@@ -66,7 +79,8 @@ class SpillLog:
         return SpilledTotals(waiting, sum(one.size for one in self._segments))
 
     @property
-    def _end(self) -> int:
+    def end(self) -> int:
+        """The sequence of the next input that comes."""
         return self._segments[-1].end if self._segments else self._head
 
     def append(self, records: Sequence[bytes]) -> int:
@@ -75,7 +89,7 @@ class SpillLog:
         Raises:
             OSError: none of them is here.
         """
-        first = self._end
+        first = self.end
         if not self._segments or self._segments[-1].size >= self._segment_bytes:
             segment = Segment.create(self._folder / f"{first:020}{_SUFFIX}", first)
             self._segments.append(segment)
@@ -83,17 +97,60 @@ class SpillLog:
         self._segments[-1].append(records)
         return first
 
-    def read(self, most: int, size: int) -> list[Spilled]:
-        """The next inputs that were not read yet, in order; at least one where there is one."""
+    def release(self, sequence: int, passed_over: Collection[int]) -> None:
+        """Notes, durably, that inputs up to this one may be confirmed to their lane.
+
+        Args:
+            sequence: of the input.
+            passed_over: sequences of inputs that come again from their lane.
+
+        Raises:
+            OSError: they may not.
+        """
+        sequence = max(self.released, sequence)
+        self._note.write(sequence, [number for number in passed_over if number >= self._head])
+        self.released = sequence
+
+    def carried(self) -> Carried:
+        """What an earlier life left here."""
+        passed_over = {n for n in self._note.passed_over if self._head <= n <= self.released}
+        durable, others = self._unreleased()
+        waiting = self.totals.messages - len(durable) - others - len(passed_over)
+        return Carried(waiting, durable, others, passed_over, self.released, self.end - 1)
+
+    def _unreleased(self) -> tuple[list[int], int]:
+        """Inputs that were not confirmed to their lane: sequences of durable ones, and others."""
+        durable: list[int] = []
+        others = 0
+        for segment in self._segments:
+            first = max(segment.first, self.released + 1)
+            if first >= segment.end:
+                continue
+            _, place = segment.read(0, segment.first, first - segment.first, _ALL)
+            found, _ = segment.read(place, first, segment.end - first, _ALL)
+            again = [one.sequence for one in found if one.flags & DURABLE]
+            durable += again
+            others += len(found) - len(again)
+        return durable, others
+
+    def read(self, most: int, size: int, up_to: int) -> list[Spilled]:
+        """The next inputs that were not read yet, in order; at least one where there is one.
+
+        Args:
+            most: inputs at most.
+            size: bytes of payload at most.
+            up_to: the last sequence that is wanted.
+        """
         segment = next((one for one in self._segments if one.end > self._next), None)
-        if segment is None:
+        if segment is None or max(self._next, segment.first) > up_to:
             return []
         self._next = max(self._next, segment.first)  # what damage took is passed over
         first, place = self._place
         if first != segment.first:
             place = 0
             if behind := self._next - segment.first:
-                _, place = segment.read(0, segment.first, behind, 1 << 62)
+                _, place = segment.read(0, segment.first, behind, _ALL)
+        most = min(most, up_to + 1 - self._next)
         found, place = segment.read(place, self._next, most, size)
         self._next += len(found)
         self._place = (segment.first, place)
@@ -107,8 +164,7 @@ class SpillLog:
         """
         self._head = max(self._head, sequence + 1)
         self._let_go()
-        data = struct.pack("<Q", self._head)
-        os.pwrite(self._head_file, _HEAD.pack(self._head, zlib.crc32(data)), 0)
+        _write_number(self._head_file, self._head)
 
     def close(self) -> None:
         """Closes its files."""
@@ -156,12 +212,19 @@ class SpillLog:
                 segment.cut()  # what was being written when the power went
         return segments
 
-    def _read_head(self) -> int:
-        data = os.pread(self._head_file, _HEAD.size, 0)
-        if len(data) < _HEAD.size:
-            return 1
-        sequence, checksum = _HEAD.unpack(data)
-        return int(sequence) if zlib.crc32(data[:8]) == checksum else 1
+
+def _write_number(descriptor: int, number: int) -> None:
+    checksum = zlib.crc32(struct.pack("<Q", number))
+    os.pwrite(descriptor, _NUMBER.pack(number, checksum), 0)
+
+
+def _read_number(descriptor: int) -> int | None:
+    """What ``_write_number`` wrote; None where that was never done, or is damaged."""
+    data = os.pread(descriptor, _NUMBER.size, 0)
+    if len(data) < _NUMBER.size:
+        return None
+    number, checksum = _NUMBER.unpack(data)
+    return int(number) if zlib.crc32(data[:8]) == checksum else None
 
 
 def _copy_aside(path: Path) -> None:

@@ -147,6 +147,8 @@ class Segment:
         """
         found: list[Spilled] = []
         offset = offset or _HEAD.size
+        if most <= 0:
+            return found, offset
         for start, body in _records(self._descriptor, offset, self.size):
             one = _decode(body, sequence + len(found))
             size -= len(one.payload)

@@ -38,7 +38,7 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def numbers(log: SpillLog, most: int = 1000) -> list[int]:
-    return [int(one.payload) for one in log.read(most, ALL)]
+    return [int(one.payload) for one in log.read(most, ALL, ALL)]
 
 
 def everything(log: SpillLog) -> list[int]:
@@ -54,11 +54,16 @@ def test_what_goes_in_comes_out_in_order_with_all_of_it(logs: Logs) -> None:
     assert log.append(records(1, 2, 3)) == 1
     assert log.append(records(4)) == 4
 
-    (first, *_) = found = log.read(10, ALL)
+    (first, *_) = found = log.read(10, ALL, ALL)
     assert [int(one.payload) for one in found] == [1, 2, 3, 4]
-    assert (first.topic, first.headers, first.flags, first.received) == ("t/1", (("k", "v"),), 1, 0.5)
+    assert (first.topic, first.headers, first.flags, first.received) == (
+        "t/1",
+        (("k", "v"),),
+        1,
+        0.5,
+    )
     assert [one.sequence for one in found] == [1, 2, 3, 4]
-    assert log.read(10, ALL) == []
+    assert log.read(10, ALL, ALL) == []
     assert log.totals.messages == 4
     log.close()
 
@@ -81,7 +86,7 @@ def test_at_least_one_comes_however_large(logs: Logs) -> None:
     log = logs.open()
     log.append(records(1, 2, size=3_000_000))
 
-    assert [len(log.read(10, 100)) for _ in range(3)] == [1, 1, 0]
+    assert [len(log.read(10, 100, ALL)) for _ in range(3)] == [1, 1, 0]
     log.close()
 
 
@@ -159,7 +164,7 @@ def test_a_flipped_bit_costs_what_follows_in_that_file_only_and_a_copy_stays(log
     assert lost[0] < 5
     assert others
     assert sum(lost for _, lost in logs.damages) == 1
-    assert list(logs.folder.glob("*.damaged"))[0].read_bytes() == bytes(data)
+    assert next(logs.folder.glob("*.damaged")).read_bytes() == bytes(data)
     assert again.totals.messages == 8
     again.close()
 
@@ -202,7 +207,7 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_takes_again_later(
     log.append(records(1))
     real = os.fdatasync
 
-    def full(descriptor: int) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fdatasync", full)
@@ -216,4 +221,57 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_takes_again_later(
     again = logs.open()
     assert everything(again) == [1, 4]
     assert logs.damages == []
+    again.close()
+
+
+def test_what_was_not_released_is_known_after_a_restart(logs: Logs) -> None:
+    log = logs.open(segment_bytes=200)
+    for n in range(10):
+        log.append(records(n))
+    log.append([encode("t/10", b"10", (), 0, 0.0)])
+    log.release(4, {2, 3})
+    log.close()
+
+    again = logs.open(segment_bytes=200)
+
+    assert again.released == 4
+    found = again.carried()
+    assert (found.waiting, found.durable, found.others) == (2, [5, 6, 7, 8, 9, 10], 1)
+    assert (found.passed_over, found.last) == ({2, 3}, 11)
+    assert [int(n) for _ in range(9) for n in [one.payload for one in again.read(3, ALL, 4)]] == [
+        0, 1, 2, 3,
+    ]  # fmt: skip
+    again.close()
+
+
+def test_a_torn_note_leaves_the_one_before_it(logs: Logs) -> None:
+    log = logs.open()
+    log.append(records(1, 2, 3))
+    log.release(1, ())
+    log.release(2, ())
+    log.close()
+    (newest,) = (p for p in logs.folder.glob("released.*") if b"\x03\x02" in p.read_bytes())
+    newest.write_bytes(newest.read_bytes()[:-1])
+
+    again = logs.open()
+
+    assert again.released == 1
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 12])
+def test_without_a_note_of_what_was_released_everything_may_have_been(
+    logs: Logs, content: bytes
+) -> None:
+    log = logs.open()
+    log.append(records(1, 2, 3))
+    log.release(1, ())
+    log.close()
+    for path in logs.folder.glob("released.*"):
+        path.write_bytes(content)
+
+    again = logs.open()
+
+    assert again.carried().durable == []
+    assert everything(again) == [1, 2, 3]
     again.close()
