@@ -84,7 +84,10 @@ class Service:
         live = {spec.name: f"layer:{spec.name}" for spec in settings.layers if spec.is_live}
         self._metrics = Metrics(
             streams={s.name: [step.name for step in s.steps] for s in settings.streams},
-            layers=[layer.name for layer in settings.layers],
+            references=[
+                *(layer.reference for layer in settings.layers),
+                *(raster.reference for raster in settings.rasters),
+            ],
             live=live,
             version=self._version,
         )
@@ -96,6 +99,7 @@ class Service:
         self._lag = LagMeter(self._metrics.lag)
         self._layers = Layers(
             settings.layers,
+            settings.rasters,
             settings.streams,
             emit=self._reporting.emit,
             send=self._send_aside,
@@ -104,7 +108,10 @@ class Service:
         self._pool = self._world.pool(
             settings.pool,
             WorkerSpec(
-                streams=settings.streams, layers=settings.layers, module_path=settings.module_path
+                streams=settings.streams,
+                layers=settings.layers,
+                rasters=settings.rasters,
+                module_path=settings.module_path,
             ),
             events=self._reporting,
             shelf=self._layers.shelf,

@@ -13,6 +13,7 @@ from geoweir.core.spec import (
     Limits,
     PoolSpec,
     PrefilterSpec,
+    RasterSpec,
     StepSpec,
     StreamSpec,
     TopicSpec,
@@ -24,7 +25,7 @@ from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
 from geoweir.settings.models.service import Pool, Queue, State, Thermal
 from geoweir.settings.models.steps import Step
-from geoweir.settings.models.streams import Layer, Stream
+from geoweir.settings.models.streams import Layer, Raster, Stream
 from geoweir.settings.values import (
     HttpSettings,
     LogSettings,
@@ -57,6 +58,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
+        rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
         when_full=config.queue.when_full,
         spill=_spill(config.queue, folder),
@@ -88,6 +90,17 @@ def _layer(name: str, layer: Layer, folder: Path) -> LayerSpec:
             total=limits.total,
             vertices=limits.vertices,
         ),
+    )
+
+
+def _raster(name: str, raster: Raster, folder: Path) -> RasterSpec:
+    return RasterSpec(
+        name=name,
+        path=str(folder / raster.path),
+        crs=raster.crs,
+        in_parts=not raster.compile,
+        cache=raster.cache,
+        check_s=raster.check,
     )
 
 

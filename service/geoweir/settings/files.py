@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "COMPILED_RASTER_SUFFIX",
     "COMPILED_SUFFIX",
     "LAYER_SUFFIXES",
+    "RASTER_SUFFIXES",
     "FileProblem",
     "file_problem",
     "folder_problem",
@@ -34,6 +36,8 @@ LAYER_SUFFIXES: Final = (
     *(f"{suffix}.gz" for suffix in _PLAIN_SUFFIXES),
     *_GDAL_SUFFIXES,
 )
+COMPILED_RASTER_SUFFIX: Final = ".gwr"
+RASTER_SUFFIXES: Final = (COMPILED_RASTER_SUFFIX, ".tif", ".tiff")
 _LONGEST_SECRET: Final = 65_536  # bytes
 
 

@@ -27,6 +27,7 @@ def plan(settings: Settings) -> list[str]:
             f" ({one.crs or 'its own CRS'})"
             for one in settings.layers
         ),
+        *(f"raster    {one.name}: {one.path}" for one in settings.rasters),
         *(line for stream in settings.streams for line in _stream(stream)),
     ]
 

@@ -18,9 +18,6 @@ __all__ = ["UNBUILT_STEPS", "unbuilt"]
 _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
-    "sample",
-    "zonal",
-    "cloud",
     "fence",
     "proximity",
     "threshold",
@@ -38,7 +35,6 @@ def _is_two(value: object) -> bool:
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("rasters",), bool, "rasters are", "Remove them."),
     (
         ("streams", EACH, "format"),
         lambda value: value in _UNBUILT_FORMATS,

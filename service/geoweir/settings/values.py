@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
+from geoweir.core.spec import LayerSpec, PoolSpec, RasterSpec, StreamSpec
 
 __all__ = [
     "HttpSettings",
@@ -106,6 +106,7 @@ class Settings:
     mqtt: MqttSettings
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
+    rasters: tuple[RasterSpec, ...] = ()
     queue_limit: int = 500  # messages
     when_full: WhenFull = "backpressure"
     spill: SpillSettings | None = None  # where when_full is "spill"

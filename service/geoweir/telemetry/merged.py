@@ -50,6 +50,7 @@ _LARGEST: Final = frozenset(
         "geoweir_undervoltage",
         "geoweir_pressure_ratio",
         "geoweir_layer_info",
+        "geoweir_raster_info",
         "geoweir_build_info",
     }
 )

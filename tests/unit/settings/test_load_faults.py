@@ -65,6 +65,9 @@ _FAULTS = [
     (STREAM + "layers: {z: {path: d.json}}", 2, "layers.z.path", "unreadable-file", "Name a file."),
     (STREAM + 'layers: {z: {path: "a\\0.json"}}', 2, "layers.z.path", "unreadable-file", "Correct"),
     (STREAM + "layers: {z: {}}", 2, "layers.z", "missing-key", "FILE, or topic: FILTER"),
+    (STREAM + "rasters: {d: {path: no.tif}}", 2, "rasters.d.path", "missing-file", "Correct"),
+    (STREAM + "rasters: {d: {path: d.vrt}}", 2, "rasters.d.path", "unknown-suffix", ".gwr, .tif"),
+    (STREAM + "rasters: {d: {}}", 2, "rasters.d.path", "missing-key", "a GeoTIFF"),
     (STREAM + "mqtt: {password_file: no}", 2, "mqtt.password_file", "missing-file", "Correct"),
     (STREAM + "mqtt: {password_file: empty}", 2, "mqtt.password_file", "broken-file", "one line"),
     (STREAM + "http: {token_file: no}", 2, "http.token_file", "missing-file", "Correct"),
@@ -186,7 +189,7 @@ def test_two_steps_in_one_are_refused(folder: Folder) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["sample", "zonal", "cloud", "fence", "proximity", "threshold", "track", "window",
+    ["fence", "proximity", "threshold", "track", "window",
      "cell", "simplify"],
 )  # fmt: skip
 def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
@@ -207,7 +210,6 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         ),
         ("streams: {a: {subscribe: x, qos: 2}}", "streams.a.qos"),
         ("streams: {a: {subscribe: x, publish: {qos: 2}}}", "streams.a.publish.qos"),
-        (STREAM + "rasters: {d: {path: d.tif}}", "rasters"),
     ],
 )
 def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> None:
