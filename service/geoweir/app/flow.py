@@ -21,6 +21,7 @@ from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings, StateSettings
+from geoweir.stages.counting import Counting
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.intake import Intake
@@ -88,6 +89,12 @@ class Flow:
             for stream in settings.streams
             if stream.dedupe_s is not None
         }
+        self.counting = Counting(
+            settings.streams,
+            redelivered=settings.mqtt.receive_window,
+            on_found=reporting.gaps_found,
+            clock=clocks.monotonic,
+        )
         lanes = self.retries.lanes
         self._settlement = Settlement(
             account=self.account,
@@ -126,6 +133,7 @@ class Flow:
         return [
             tasks.create_task(self.dispatch.run(), name="dispatch"),
             *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
+            tasks.create_task(self.counting.run(), name="counting"),
         ]
 
     # The end.
@@ -213,6 +221,8 @@ class Flow:
                 parcel.void()
 
     def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
+        if isinstance(event, LaneOpened) and event.lane == stream:
+            self.counting.came_back(stream)
         self._reporting.lane(stream, event, self.account.totals[stream].returned)
 
     def _received(self, stream: str, _: int) -> None:
@@ -242,6 +252,7 @@ class Flow:
         )
 
     def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
+        is_counted = stream.name in self.counting.gaps and inlet is self._inlets[stream.name]
         return Intake(
             spec=stream,
             inlet=inlet,
@@ -254,6 +265,7 @@ class Flow:
             on_received=self._received,
             on_lane=self._lane,
             clocks=self._clocks,
+            look=self.counting.look if is_counted else None,
             repeats=self._repeats.get(stream.name),
         )
 
