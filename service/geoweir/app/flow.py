@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from geoweir.app.memory import Memory
 from geoweir.app.reporting import Reporting
 from geoweir.codec.key import input_digest
 from geoweir.codec.light import LightReader
@@ -25,6 +26,7 @@ from geoweir.stages.counting import Counting
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.intake import Intake
+from geoweir.stages.journal import Gate, Journal
 from geoweir.stages.keeping import Keeping
 from geoweir.stages.ordering import Ordering
 from geoweir.stages.retries import Retries, RetryLane
@@ -84,21 +86,32 @@ class Flow:
             earlier=self.retries.earlier,
             wall=clocks.wall,
         )
+        # In memory there is nothing that acknowledgements would have to wait for.
+        is_saved = settings.state.path is not None
         self._repeats = {
-            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
+            stream.name: Repeats(stream.dedupe_s, stream.limits.ids, is_saved=is_saved)
             for stream in settings.streams
             if stream.dedupe_s is not None
         }
         self.counting = Counting(
             settings.streams,
+            is_saved=is_saved,
             redelivered=settings.mqtt.receive_window,
             on_found=reporting.gaps_found,
             clock=clocks.monotonic,
         )
+        self._memory = Memory(store, repeats=self._repeats, gaps=self.counting.gaps, clocks=clocks)
+        self._journal = Journal(store, self._memory.collect)
+        self._spawn = spawn
+        gated = self._memory.streams if is_saved else set()
         lanes = self.retries.lanes
         self._settlement = Settlement(
             account=self.account,
-            inlets={**inlets, **{lane.name: lane for lane in lanes.values()}},
+            inlets={
+                **inlets,
+                **{stream: Gate(inlets[stream], self._journal) for stream in gated},
+                **{lane.name: lane for lane in lanes.values()},
+            },
             any_order=settings.mqtt.ack_order == "any",
             clock=clocks.monotonic,
             on_settled=reporting.settled,
@@ -130,13 +143,22 @@ class Flow:
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Lets inputs flow; the tasks that feed the path."""
+        self._spawn(self._journal.run(), name="journal")
         return [
             tasks.create_task(self.dispatch.run(), name="dispatch"),
             *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
             tasks.create_task(self.counting.run(), name="counting"),
         ]
 
+    async def restore(self) -> None:
+        """Takes up what an earlier service remembered of its inputs."""
+        await self._memory.restore()
+
     # The end.
+
+    async def saved(self) -> None:
+        """Until no acknowledgement waits for the disk."""
+        await self._journal.saved()
 
     async def close(self) -> None:
         """Reads no more; what was read goes on to its outcome."""

@@ -175,6 +175,7 @@ class Service:
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
+            await self._flow.restore()
             await self._layers.start()
             await self._pool.start()
             # What start-up made lives as long as we do: the collector need not look at it again.
@@ -298,6 +299,7 @@ class Service:
             self._flow.give_back()
             await self._pool.close(0.0)
             await self._flow.until_empty(grace_s * _CUTTING)
+        await self._flow.saved()
         self._reporting.flush()
         held = self.held()
         self._reporting.emit(

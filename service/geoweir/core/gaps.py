@@ -67,6 +67,8 @@ class Gaps:
         most: ids that are remembered; the one heard of longest ago is forgotten.
         patience_s: how long a number may be late.
         redelivered: how many inputs a broker may send again.
+        is_saved: note what changes, for ``take_changed`` and ``take_gone``, which must be called
+            then.
 
     Attributes:
         gaps: those that are counted.
@@ -74,8 +76,16 @@ class Gaps:
         restarts: how often a device began to count anew.
     """
 
-    def __init__(self, most: int, *, patience_s: float = 10.0, redelivered: int = 10_000) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        patience_s: float = 10.0,
+        redelivered: int = 10_000,
+        is_saved: bool = False,
+    ) -> None:
         self._most = most
+        self._is_saved = is_saved
         self._patience_s = patience_s
         self._redelivered = redelivered
         self._turn = 0
@@ -155,13 +165,20 @@ class Gaps:
     def _begin(self, ident: str, number: int) -> list[Found]:
         """What came before the first number is unknown."""
         self._ids[ident] = _State(number, self._turn)
-        self._changed.add(ident)
-        self._gone.discard(ident)
+        self._note(ident)
         if len(self._ids) <= self._most:
             return []
         gone, state = self._ids.popitem(last=False)
-        self._gone.add(gone)
-        return self._count(gone, state, len(state.open))
+        found = self._count(gone, state, len(state.open))
+        if self._is_saved:
+            self._changed.discard(gone)
+            self._gone.add(gone)
+        return found
+
+    def _note(self, ident: str) -> None:
+        if self._is_saved:
+            self._changed.add(ident)
+            self._gone.discard(ident)
 
     def _was_open(self, ident: str, state: _State, number: int) -> bool:
         """Takes a number out of the gap that it is in, if it is in one."""
@@ -169,7 +186,7 @@ class Gaps:
             if gap.first <= number <= gap.last:
                 parts = (gap._replace(last=number - 1), gap._replace(first=number + 1))
                 state.open[place : place + 1] = [one for one in parts if one.first <= one.last]
-                self._changed.add(ident)
+                self._note(ident)
                 return True
         return False
 
@@ -182,7 +199,7 @@ class Gaps:
             state.open.append(_Gap(state.last + 1, number - 1, now + self._patience_s))
             self._due.append((now + self._patience_s, ident))
         state.last, state.turn = number, self._turn
-        self._changed.add(ident)
+        self._note(ident)
         passed = sum(number - gap.last > WINDOW for gap in state.open)
         return self._count(ident, state, max(passed, len(state.open) - MOST_OPEN))
 
@@ -191,7 +208,7 @@ class Gaps:
         if n <= 0:
             return []
         counted, state.open = state.open[:n], state.open[n:]
-        self._changed.add(ident)
+        self._note(ident)
         self.gaps += n
         self.missing += sum(gap.last - gap.first + 1 for gap in counted)
         return [Found(ident, gap.first, gap.last) for gap in counted]

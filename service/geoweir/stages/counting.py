@@ -25,6 +25,7 @@ class Counting:
 
     Args:
         streams: the configured ones.
+        is_saved: whether what changes is asked for, to be saved.
         redelivered: how many inputs of a stream a broker may send again.
         on_found: told of the gaps of a stream that were counted just now.
         clock: monotonic seconds.
@@ -37,13 +38,15 @@ class Counting:
         self,
         streams: Iterable[StreamSpec],
         *,
+        is_saved: bool,
         redelivered: int,
         on_found: Callable[[str, Sequence[Found]], None],
         clock: Callable[[], float],
     ) -> None:
         counted = [stream for stream in streams if stream.fields.sequence is not None]
         self.gaps: Mapping[str, Gaps] = {
-            stream.name: Gaps(stream.limits.ids, redelivered=redelivered) for stream in counted
+            stream.name: Gaps(stream.limits.ids, redelivered=redelivered, is_saved=is_saved)
+            for stream in counted
         }
         self._readers = {stream.name: SequenceReader(stream) for stream in counted}
         self._on_found = on_found

@@ -7,13 +7,25 @@ this stage sends its acknowledgements.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from geoweir.core.account import Account
 from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
-from geoweir.ports import Inlet
 
-__all__ = ["Settlement"]
+__all__ = ["Confirms", "Settlement"]
+
+
+class Confirms(Protocol):
+    """What is told of finished inputs: an inlet, or who stands in front of it."""
+
+    def settle(self, lane: str, epoch: int, position: int) -> None:
+        """See ``ports.Inlet``."""
+        ...
+
+    def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
+        """See ``ports.Inlet``."""
+        ...
 
 
 class Settlement:
@@ -30,7 +42,7 @@ class Settlement:
         self,
         *,
         account: Account,
-        inlets: Mapping[str, Inlet],
+        inlets: Mapping[str, Confirms],
         any_order: bool,
         clock: Callable[[], float],
         on_settled: Callable[[str, Outcome, str, int, float], None],

@@ -87,7 +87,7 @@ def test_what_is_sent_again_is_neither_gap_nor_restart() -> None:
 
 
 def test_gaps_go_on_after_a_restart_of_ours() -> None:
-    before = Gaps(10)
+    before = Gaps(10, is_saved=True)
     run(before, *range(100), 103)
     after = Gaps(10, patience_s=10)
     after.restore(before.take_changed(), now=50.0)
@@ -102,7 +102,7 @@ def test_gaps_go_on_after_a_restart_of_ours() -> None:
 
 
 def test_ids_are_bounded_and_the_one_heard_of_longest_ago_goes() -> None:
-    gaps = Gaps(2)
+    gaps = Gaps(2, is_saved=True)
     gaps.see("a", 1, 0.0)
     gaps.see("b", 1, 0.0)
     gaps.see("a", 5, 0.0)
