@@ -148,6 +148,10 @@ class Service:
             notice=notice,
         )
 
+        self.kept = KeptPages(
+            self._store, self._flow.retries.retry, lambda: self._status.now()["store"]
+        )
+
     # What the outside may ask.
 
     def held(self) -> dict[str, int]:
@@ -328,8 +332,9 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        kept = KeptPages(self._store, self._flow.retries.retry, lambda: status.now()["store"])
-        return HttpServer(http.host, http.port, status, tap=self._tap, kept=kept, token=http.token)
+        return HttpServer(
+            http.host, http.port, status, tap=self._tap, kept=self.kept, token=http.token
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:
