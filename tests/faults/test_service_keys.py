@@ -42,9 +42,9 @@ def kill_on_the_way(service: Geoweir, sender: Sender, listener: Listener, dice: 
         time.sleep(dice.uniform(0.0, 0.4))  # the moment is what the seed varies
         service.kill()
         service.start()
-    eventually(
-        lambda: len({m.topic for m in listener.on("geoweir/s/")}) >= count, 180, service.account
-    )
+    listener.wait(count, "geoweir/s/", 180)
+    eventually(lambda: service.stream("s")["in_flight"] == 0, 180)
+    eventually(lambda: len({m.topic for m in listener.on("geoweir/s/")}) >= count, 60)
     eventually(lambda: service.stream("s")["in_flight"] == 0)
     assert service.account()["unaccounted"] == 0
     seen = read(listener.heard, "s")
@@ -53,6 +53,7 @@ def kill_on_the_way(service: Geoweir, sender: Sender, listener: Listener, dice: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("dedupe", [None, "10m"])
 def test_a_consumer_that_drops_equal_keys_sees_each_result_once(
     broker: Broker, tmp_path: Path, dedupe: str | None

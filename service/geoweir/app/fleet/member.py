@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from geoweir.app.service import Service
 from geoweir.errors import WorkerError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.settings.values import MqttSettings
-from geoweir.telemetry.log import LOGGER, configure
+from geoweir.telemetry.log import LOGGER, configure, write
 from geoweir.web.connections import problem
 from geoweir.web.status import Status
 
@@ -113,7 +114,8 @@ class Member:
             try:
                 said = await self._service.kept.answer(asked)
             except Exception:  # noqa: BLE001 - whatever failed, the question gets an answer
-                LOGGER.exception("a request was not answered")
+                write(LOGGER, logging.ERROR, "http-failed", path=asked.path)
+                LOGGER.debug("http-failed", exc_info=True)
                 said = problem(500, "the service failed to answer; its log says why")
         body = said.body if isinstance(said.body, bytes) else b""
         self._say(Answer(asked.number, said.status, body))
