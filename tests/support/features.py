@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from geoweir.codec.column import GeometryColumn
 from geoweir.codec.features import Features
 from geoweir.core.spec import StreamSpec
 from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
+from geoweir.spatial.raster.raster import Raster
 from geoweir.steps.step import StepContext
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def features(
         ids=ids,
         id_literals=[f'"{name}"'.encode() for name in ids],
         times=[None] * count,
-        geometry=objects(geometries),
+        column=GeometryColumn(objects=objects(geometries)),
         properties=[{} for _ in ids] if properties is None else [dict(p) for p in properties],
         crs=crs,
         errors=[None] * count,
@@ -72,11 +74,13 @@ def context(
     layers: Mapping[str, Layer] | None = None,
     crs: Sequence[str] = ("EPSG:4326", "EPSG:3857", "EPSG:32633"),
     module_path: str | None = None,
+    rasters: Mapping[str, Raster] | None = None,
 ) -> StepContext:
     """What a step is told."""
     return StepContext(
         stream=StreamSpec(name="s", subscribe=("in/#",)),
         layers=layers or {},
+        rasters=rasters or {},
         crs=KnownCrs(crs),
         module_path=module_path,
     )

@@ -18,14 +18,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.eventually import eventually
 
-__all__ = ["Geoweir", "clean_environment", "command", "descendants", "private_bytes"]
+__all__ = ["Geoweir", "clean_environment", "command", "descendants", "private_bytes", "workers"]
 
 _READY = "geoweir is ready: "
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This environment without what geoweir would read of it."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GEOWEIR_")}
+    """This environment without what geoweir would read of it, but for the kernel's switch."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GEOWEIR_") or name == "GEOWEIR_KERNEL"
+    }
     return kept | more
 
 
@@ -219,3 +223,14 @@ def private_bytes(pid: int) -> int:
     """Resident less shared memory of a process."""
     pages = (Path("/proc") / str(pid) / "statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE")
+
+
+def workers(service: Geoweir) -> list[int]:
+    """The worker processes: children of the forkserver."""
+    found = []
+    for pid in descendants(service.pid):
+        status = Path(f"/proc/{pid}/stat")
+        parent = int(status.read_text().rpartition(")")[2].split()[1])
+        if parent != service.pid:
+            found.append(pid)
+    return found

@@ -1,18 +1,21 @@
-"""``geoweir compile``: a source of features into one memory-mapped layer file."""
+"""``geoweir compile``: a source of features, or a GeoTIFF, into one memory-mapped file."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from geoweir.cli import raster
 from geoweir.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from geoweir.spatial.compiling.compile import Compiled, Options
+    from geoweir.cli.progress import Progress
+    from geoweir.spatial.compiling.compile import Compiled, Options, Report
 
 __all__ = ["add_parser", "run"]
 
@@ -24,10 +27,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Adds the command."""
     parser = commands.add_parser(
         "compile",
-        help="compile features into a layer file",
+        help="compile features or a GeoTIFF into a memory-mapped file",
         description="Compiles points, lines and polygons into one file that all workers map: "
         "GeoJSON and GeoJSON text sequences, plain or gzipped; with geoweir[formats] everything "
-        "that GDAL reads. Features that could not be taken just as they stand are listed.",
+        "that GDAL reads. Features that could not be taken just as they stand are listed. "
+        "A GeoTIFF (.tif, .tiff; geoweir[rasters]) becomes a raster (.gwr).",
         epilog="Example: geoweir compile counties.gpkg -o counties.gwl --id GEOID --keep NAME",
     )
     parser.add_argument(
@@ -63,11 +67,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--strict", action="store_true", help="fail if a feature can't be taken as it stands"
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="list these features on standard output, as JSON lines with their number from 0",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    if raster.is_raster(args.source):
+        return _run_raster(args)
     options = _options(args)
     if args.cached:
         print(_cached(args))
@@ -75,15 +86,33 @@ def run(args: argparse.Namespace) -> int:
     target = _target(args)
     started = time.monotonic()
     try:
-        made = _compile(args.source, target, options)
+        made = _compile(args.source, target, options, as_json=args.json)
     except OSError as error:
-        place = f"descriptor {target}" if isinstance(target, int) else str(target)
-        why = error.strerror or error
-        raise ConfigurationError(
-            f"{place}: the layer can't be written ({why}). Give a file in a folder with room."
-        ) from error
-    print(_summary(made, target, time.monotonic() - started))
+        raise _unwritten(target, error) from error
+    summary = _summary(made, target, time.monotonic() - started)
+    print(summary, file=sys.stderr if args.json else sys.stdout)
     return 0
+
+
+def _run_raster(args: argparse.Namespace) -> int:
+    raster.refuse_options(args)
+    if args.cached:
+        print(raster.cached(args.source, args.source_crs))
+        return 0
+    target = _target(args)
+    try:
+        print(raster.compile_to(args.source, target, args.source_crs))
+    except OSError as error:
+        raise _unwritten(target, error) from error
+    return 0
+
+
+def _unwritten(target: Path | int, error: OSError) -> ConfigurationError:
+    place = f"descriptor {target}" if isinstance(target, int) else str(target)
+    why = error.strerror or error
+    return ConfigurationError(
+        f"{place}: it can't be written ({why}). Give a file in a folder with room."
+    )
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -130,8 +159,7 @@ def _target(args: argparse.Namespace) -> Path | int:
     return int(number)
 
 
-def _compile(source: str, target: Path | int, options: Options) -> Compiled:
-    from geoweir.cli.escaping import escaped
+def _compile(source: str, target: Path | int, options: Options, *, as_json: bool) -> Compiled:
     from geoweir.cli.progress import progress_for
     from geoweir.spatial.compiling.compile import compile_layer
 
@@ -140,16 +168,28 @@ def _compile(source: str, target: Path | int, options: Options) -> Compiled:
             source,
             target,
             options,
-            report=lambda ident, kind, why: progress.say(f"{escaped(ident)}: {kind}: {why}"),
+            report=_say_json if as_json else _saying(progress),
             progress=lambda share, count: progress.show(share or 0.0, f"{count:,} features"),
         )
 
 
-def _cached(args: argparse.Namespace) -> Path:
+def _saying(progress: Progress) -> Report:
     from geoweir.cli.escaping import escaped
+
+    return lambda ident, kind, why, _: progress.say(f"{escaped(ident)}: {kind}: {why}")
+
+
+def _say_json(ident: str, kind: str, why: str, number: int) -> None:
+    import orjson
+
+    said = {"number": number, "id": ident, "kind": kind, "reason": why}
+    sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+
+
+def _cached(args: argparse.Namespace) -> Path:
     from geoweir.cli.progress import progress_for
     from geoweir.core.spec import LayerSpec
-    from geoweir.spatial.compiling.cache import compiled
+    from geoweir.spatial.compiling.opening import compiled
 
     keep = None if args.keep is None else tuple(dict.fromkeys(args.keep))
     path = str(Path(args.source).absolute())
@@ -157,7 +197,7 @@ def _cached(args: argparse.Namespace) -> Path:
     with progress_for("compile") as progress:
         return compiled(
             spec,
-            report=lambda ident, kind, why: progress.say(f"{escaped(ident)}: {kind}: {why}"),
+            report=_saying(progress),
             progress=lambda share, count: progress.show(share or 0.0, f"{count:,} features"),
         )
 

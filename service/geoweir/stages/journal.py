@@ -51,7 +51,9 @@ class Journal:
             await self._save()
 
     async def saved(self) -> None:
-        """Until nothing waits."""
+        """Until nothing waits, and everything that is remembered now is saved."""
+        self._idle.clear()
+        self._wake.set()
         await self._idle.wait()
 
     async def _save(self) -> None:
