@@ -15,6 +15,8 @@ from support.brokers import Broker, open_broker
 _OURS = {
     "GEOWEIR_ARM64_BASE_IMAGE",
     "GEOWEIR_BASE_IMAGE",
+    "GEOWEIR_FAULTS",
+    "GEOWEIR_FAULTS_REPORT",
     "GEOWEIR_KERNEL",
     "GEOWEIR_MOSQUITTO_IMAGE",
     "GEOWEIR_PROMETHEUS_IMAGE",

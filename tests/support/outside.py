@@ -113,14 +113,23 @@ class _Client:
 
 
 class Listener(_Client):
-    """A consumer with a persistent session that keeps everything it hears, in order."""
+    """A consumer with a persistent session that keeps everything it hears, in order.
+
+    Args:
+        keeps_filters: subscribes to nothing, for a session that has its subscriptions already.
+    """
 
     def __init__(
-        self, broker: Broker, *filters: str, client_id: str = "listener", qos: int = 1
+        self,
+        broker: Broker,
+        *filters: str,
+        client_id: str = "listener",
+        qos: int = 1,
+        keeps_filters: bool = False,
     ) -> None:
         super().__init__(broker, client_id)
         self.heard: list[Heard] = []
-        self._filters = filters or ("geoweir/#",)
+        self._filters = () if keeps_filters else filters or ("geoweir/#",)
         self._qos = qos
         self._subscribed = threading.Event()
         self.client.on_message = self._message
