@@ -71,12 +71,20 @@ def configuration(broker: Broker, port: int) -> dict[str, Any]:
 
 def payload(name: str, due: str, also: Mapping[str, Any] | None = None) -> bytes:
     match due:
+        case "rejected" if also and "polygon" in also:
+            return _polygon(name, also["polygon"])
         case "rejected":
-            return b"no json: " + name.encode()
+            return b"no json: " + name.encode() + b"x" * (also or {}).get("junk", 0)
         case "filtered":
             return point(name, do="drop")
         case _:
-            return point(name, also=also or {})
+            return point(name, also=also)
+
+
+def _polygon(name: str, vertices: int) -> bytes:
+    ring = [[n / vertices, n % 2] for n in range(vertices)]
+    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    return json.dumps({"type": "Feature", "id": name, "geometry": geometry, "properties": {}}).encode()
 
 
 @dataclass

@@ -15,7 +15,7 @@ from support.accounting import read
 from support.brokers import Broker
 from support.eventually import eventually
 from support.outside import Heard, Listener, Sender, point
-from support.service import Geoweir, descendants
+from support.service import Geoweir, workers
 from support.zones import write_square
 
 JOIN = {"join": {"layer": "zones", "attach": ["tag"]}}
@@ -202,14 +202,3 @@ def test_workers_killed_while_layers_change_cost_no_result_its_truth(
         check_versions(tags, results)
         assert service.metric("geoweir_layer_load_errors_total", layer="zones") == 0
         assert service.stop() == 0
-
-
-def workers(service: Geoweir) -> list[int]:
-    """The worker processes: children of the forkserver."""
-    found = []
-    for pid in descendants(service.pid):
-        status = Path(f"/proc/{pid}/stat")
-        parent = int(status.read_text().rpartition(")")[2].split()[1])
-        if parent != service.pid:
-            found.append(pid)
-    return found

@@ -38,24 +38,24 @@ class Book:
     """Takes down what a consumer hears, once each message.
 
     Args:
-        heard: the consumer's messages; it may grow.
+        heard: the consumer's messages; it may grow, and what is read is taken out.
         stream: the stream's name.
     """
 
-    heard: Sequence[Heard]
+    heard: list[Heard]
     stream: str = "s"
     keys: dict[str, dict[str, set[str]]] = field(  # outcome, then input, then its keys
         default_factory=lambda: {outcome: defaultdict(set) for outcome in OUTCOMES}
     )
     repeats: int = 0
-    _read: int = 0
+    received: str = ""  # when the service had the input of the last result, as it says
 
     def update(self) -> None:
         """Reads what came since."""
-        end = len(self.heard)
-        for message in self.heard[self._read : end]:
+        fresh = self.heard[:]
+        del self.heard[: len(fresh)]  # a soak hears millions
+        for message in fresh:
             self._take(message)
-        self._read = end
 
     def silent(self, sent: Iterable[str]) -> set[str]:
         """Those of the inputs that nothing was heard of so far."""
@@ -103,6 +103,7 @@ class Book:
         root, _, rest = message.topic.removeprefix("geoweir/").partition("/")
         if root == self.stream:
             outcome, body = "published", json.loads(message.payload)
+            self.received = body["geoweir"]["received"]
             self._note(outcome, str(body["id"]), body["geoweir"]["key"])
         elif rest == self.stream and root == "rejected":
             body = json.loads(message.payload)

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.eventually import eventually
 
-__all__ = ["Geoweir", "clean_environment", "command", "descendants", "private_bytes"]
+__all__ = ["Geoweir", "clean_environment", "command", "descendants", "private_bytes", "workers"]
 
 _READY = "geoweir is ready: "
 
@@ -212,6 +212,17 @@ def descendants(pid: int) -> list[int]:
         below = children.get(waiting.pop(), [])
         found += below
         waiting += below
+    return found
+
+
+def workers(service: Geoweir) -> list[int]:
+    """The worker processes: children of the forkserver."""
+    found = []
+    for pid in descendants(service.pid):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) != service.pid:
+                found.append(pid)
     return found
 
 

@@ -1,0 +1,102 @@
+"""Faults of workers and of what they are given: b, g, n. How to read them: docs/reliability.md."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.scene import Scene, full, open_scene, size
+from faults.soak import SOAK_MINUTES, Vitals, soak
+from support.service import workers
+
+pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(150, 1800))]
+
+#: What a worker can't do with a property so, and what becomes of the input.
+POISON: list[tuple[str, Mapping[str, Any]]] = [
+    ("reconciled", {"do": "hang"}),
+    ("reconciled", {"do": "segfault"}),
+    ("rejected", {"polygon": 25_000}),
+    ("reconciled", {"do": "eat"}),
+]
+
+
+def poison_at_one_percent(number: int) -> tuple[str, Mapping[str, Any]]:
+    """A poison of each kind in turn; an innocent beside it may be reconciled with it."""
+    return POISON[number // 100 % len(POISON)] if number % 100 == 50 else ("", {})
+
+
+def strike(pid: int, how: str) -> None:
+    """Ends, stops, or refuses memory to a worker."""
+    with suppress(ProcessLookupError):
+        match how:
+            case "SIGKILL":
+                os.kill(pid, signal.SIGKILL)
+            case "SIGSTOP":
+                os.kill(pid, signal.SIGSTOP)
+            case _:
+                resource.prlimit(pid, resource.RLIMIT_DATA, (1_000_000, 1_000_000))
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP", "no memory"])
+def test_b_workers_fail_in_the_middle_of_their_chunks(tmp_path: Path, how: str) -> None:
+    times, dice = size(4, 100), random.Random(2)
+    with open_scene(f"b workers: {how}", tmp_path) as scene:
+        innocent = {"mischief": lambda _: ("", {})}
+        with scene.feeding(size(1500, 20_000), times * 1.0, **innocent):
+            for _ in range(times):
+                time.sleep(dice.uniform(0.2, 0.8))  # the moment is what the dice vary
+                busy = workers(scene.service)
+                if busy:
+                    strike(dice.choice(busy), how)
+                with scene.recovery():
+                    pass
+        verdict = scene.finish(what=f"{times} workers, one after the other")
+        # What is reconciled was in a worker's hands both times; the rest of a chunk is saved.
+        assert len(verdict.classes["reconciled"]) <= 64 * times
+        assert scene.service.log().count("worker-restarted") >= (times if how == "SIGKILL" else 0)
+
+
+def test_g_one_input_in_a_hundred_is_poison(tmp_path: Path) -> None:
+    with open_scene("g poison at 1%", tmp_path) as scene:
+        scene.send(size(1200, 20_000), mischief=poison_at_one_percent)
+        with scene.recovery():
+            pass
+        verdict = scene.finish(what="hang, segfault, polygon of 25,000 vertices, memory bomb in turn")
+        poison = sum(due == "reconciled" for due in scene.sent.values())
+        innocent = len(verdict.classes["reconciled"]) - poison
+        assert innocent <= 0.1 * len(scene.sent), innocent
+
+
+def test_n_a_soak_keeps_memory_descriptors_and_threads(tmp_path: Path) -> None:
+    minutes = float(os.environ.get(SOAK_MINUTES) or size(0, 2)) or 0.2
+    with open_scene("n soak", tmp_path, soak_configuration()) as scene:
+        vitals = soak(scene, minutes * 60, poison_at_one_percent, lambda: hit(scene))
+        scene.finish(what=f"{minutes:g} min at half capacity with b, c, g; {vitals.summary()}")
+        judge(vitals)
+
+
+def soak_configuration() -> dict[str, Any]:
+    return {"streams": {"s": {"steps": [{"python": "mischief:slower"}, {"python": "mischief:obey"}]}}}
+
+
+def hit(scene: Scene) -> None:
+    """Kills a worker."""
+    found = workers(scene.service)
+    if found:
+        strike(random.choice(found), "SIGKILL")
+
+
+def judge(vitals: Vitals) -> None:
+    first, last = vitals.samples[len(vitals.samples) // 4], vitals.samples[-1]
+    assert last.descriptors - first.descriptors <= 8, (first, last)
+    assert last.threads - first.threads <= 4, (first, last)
+    assert last.private - first.private < (30_000_000 if full() else 20_000_000), (first, last)
