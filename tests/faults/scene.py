@@ -203,6 +203,7 @@ class Scene:
         lost_by_broker: Callable[[set[str]], None] | None = None,
         named_elsewhere: Iterable[str] = (),
         others: Iterable[Geoweir] = (),
+        may_be_reconciled: bool = False,
         what: str = "",
     ) -> Verdict:
         """Drains, audits, ends the service, and judges; see the module.
@@ -211,6 +212,7 @@ class Scene:
             lost_by_broker: judges inputs that are lost; without it there may be none.
             named_elsewhere: inputs reconciled by name where no topic could say it.
             others: further services that end with it.
+            may_be_reconciled: any input may be, for the company that it was in.
             what: what was done, for the table.
         """
         named = set(named_elsewhere)
@@ -233,7 +235,9 @@ class Scene:
         lost = verdict.classes["lost"]
         if lost_by_broker is None:
             assert not lost, (len(lost), sorted(lost)[:5])
-            assert not verdict.unlike, dict(list(verdict.unlike.items())[:5])
+            company = verdict.classes["reconciled"] if may_be_reconciled else set()
+            unlike = {name: how for name, how in verdict.unlike.items() if name not in company}
+            assert not unlike, dict(list(unlike.items())[:5])
         else:
             lost_by_broker(lost)
         return verdict

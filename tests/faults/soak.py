@@ -16,9 +16,8 @@ from typing import Any
 from faults.scene import Scene
 from support.service import private_bytes
 
-__all__ = ["SOAK_MINUTES", "Sample", "Vitals", "soak"]
+__all__ = ["Sample", "Vitals", "soak"]
 
-SOAK_MINUTES = "GEOWEIR_SOAK_MINUTES"
 _RATE = 220  # a second: half of what two workers do with ``mischief:slower``
 _WORKER_EVERY_S = 10.0
 _BROKER_EVERY_S = 60.0
