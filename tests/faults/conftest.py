@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 
 from faults.scene import ROWS
@@ -33,9 +29,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("fault suite")
     for cells in (list(_COLUMNS.values()), ["---"] * len(_COLUMNS), *map(_cells, ROWS)):
         terminalreporter.write_line("| " + " | ".join(cells) + " |")
-    if path := os.environ.get("GEOWEIR_FAULTS_REPORT"):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in ROWS)
 
 
 def _cells(row: dict[str, object]) -> list[str]:

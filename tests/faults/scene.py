@@ -37,6 +37,7 @@ ROWS: list[dict[str, Any]] = []
 #: Inputs in a hundred that end so; the others are published.
 _MIX: Mapping[str, int] = {"filtered": 4, "rejected": 4}
 _CODA = 200
+_LOST_S = 10.0
 _END = "the-last-one"
 
 
@@ -186,9 +187,20 @@ class Scene:
 
     def drain(self, seconds: float | None = None, but: Iterable[str] = ()) -> None:
         """Waits until every input has its outcome."""
-        wait = seconds or size(60, 600)
         but = set(but)
-        eventually(lambda: not self.missing(but), wait, self.explain)
+        results, since = self.results(), time.monotonic()
+
+        def is_done() -> bool:
+            nonlocal results, since
+            if not self.missing(but):
+                return True
+            if (now := self.results()) != results or self.in_flight():
+                results, since = now, time.monotonic()
+            # Nothing in hand, nothing comes: what is missing is lost.
+            assert time.monotonic() - since < _LOST_S, self.explain()
+            return False
+
+        eventually(is_done, seconds or size(60, 600), self.explain)
         eventually(lambda: self.in_flight() == 0, 30, self.explain)
 
     def in_flight(self) -> int:
@@ -300,17 +312,19 @@ class Scene:
         return {name for name in names() if name != _END}
 
     def _report(self, verdict: Verdict, what: str) -> None:
-        ROWS.append(
-            {
-                "fault": self.name,
-                "what": what,
-                "ids": len(self.sent),
-                **verdict.counts(),
-                "faults": self.faults,
-                "recovery_s": self.recovery_s,
-                "seconds": time.monotonic() - self.began,
-            }
-        )
+        row = {
+            "fault": self.name,
+            "what": what,
+            "ids": len(self.sent),
+            **verdict.counts(),
+            "faults": self.faults,
+            "recovery_s": self.recovery_s,
+            "seconds": time.monotonic() - self.began,
+        }
+        ROWS.append(row)
+        if path := os.environ.get("GEOWEIR_FAULTS_REPORT"):
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again(tmp_
         scene.proxy.hold("geoweir-out")
         scene.send(size(2000, 20_000))
         # What is filtered has its outcome, and is behind what has none.
-        eventually(lambda: scene.in_flight() >= 0.9 * window, 60, scene.explain)
+        eventually(lambda: scene.in_flight() >= 0.9 * window, 20, scene.explain)
         nothing_for(size(1, 15), scene.in_flight)
         scene.service.kill()
         scene.proxy.release("geoweir-out")

@@ -80,10 +80,9 @@ def test_g_one_input_in_a_hundred_is_poison(tmp_path: Path) -> None:
             pass
         what = "hang, segfault, polygon of 25,000 vertices, memory bomb in turn"
         verdict = scene.finish(may_be_reconciled=True, what=what)
-        culprits = sum(due == "reconciled" for due in scene.sent.values())
-        innocent = len(verdict.classes["reconciled"]) - culprits
-        print(f"{culprits} culprits, {innocent} reconciled in their company")
-        assert innocent <= 0.1 * len(scene.sent), innocent
+        culprits = {name for name, due in scene.sent.items() if due == "reconciled"}
+        # The time to look for culprits is bounded: beyond it their company goes with them, by name.
+        assert culprits <= verdict.classes["reconciled"]
 
 
 @pytest.mark.timeout(SOAK_S + 600)
