@@ -70,12 +70,12 @@ def configuration(broker: Broker, port: int) -> dict[str, Any]:
     }
 
 
-def payload(name: str, due: str, also: Mapping[str, Any] | None = None) -> bytes:
+def payload(name: str, due: str, also: Mapping[str, Any]) -> bytes:
     match due:
-        case "rejected" if also and "polygon" in also:
+        case "rejected" if "polygon" in also:
             return _polygon(name, also["polygon"])
         case "rejected":
-            return b"no json: " + name.encode() + b"x" * (also or {}).get("junk", 0)
+            return b"no json: " + name.encode() + bytes(also.get("junk", 0))
         case "filtered":
             return point(name, do="drop")
         case _:
@@ -85,7 +85,9 @@ def payload(name: str, due: str, also: Mapping[str, Any] | None = None) -> bytes
 def _polygon(name: str, vertices: int) -> bytes:
     ring = [[n / vertices, n % 2] for n in range(vertices)]
     geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-    return json.dumps({"type": "Feature", "id": name, "geometry": geometry, "properties": {}}).encode()
+    return json.dumps(
+        {"type": "Feature", "id": name, "geometry": geometry, "properties": {}}
+    ).encode()
 
 
 @dataclass
@@ -118,13 +120,14 @@ class Scene:
         rejected_from = 100 - _MIX["rejected"]
         for number in itertools.islice(self._numbers, count):
             place = number % 100
-            due, also = "published", {}
+            due: str = "published"
+            also: Mapping[str, Any] = {}
             if place >= rejected_from:
                 due = "rejected"
             elif place >= rejected_from - _MIX["filtered"]:
                 due = "filtered"
             elif mischief is not None:
-                due, also = mischief(number)  # type: ignore[assignment]
+                due, also = mischief(number)
             name = f"i{number}"
             self.sent[name] = due
             self.posted[name] = time.time()
@@ -395,6 +398,8 @@ def open_scene(
     """Everything for one scenario: the service reaches the broker through a proxy.
 
     Args:
+        name: for the table, beginning with the fault's letter.
+        folder: for every file.
         config: what differs in the service's configuration.
         extra: lines of the broker's configuration.
         broker: an other one than the usual mosquitto.
@@ -416,8 +421,6 @@ def open_scene(
             stack.enter_context(service)
         else:
             stack.push(service)
-        scene = Scene(
-            name, opened, proxy, service, listener, sender, Book(listener.heard), whole
-        )
+        scene = Scene(name, opened, proxy, service, listener, sender, Book(listener.heard), whole)
         stack.enter_context(_watched(scene))
         yield scene

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import statistics
 import threading
@@ -42,22 +41,25 @@ class Vitals:
 
     samples: list[Sample] = field(default_factory=list)
 
-    def slope(self, what: str) -> float:
-        """Growth an hour, by least squares over what comes after the first quarter."""
-        rest = self.samples[len(self.samples) // 4 :]
-        xs = [sample.seconds / 3600 for sample in rest]
-        return statistics.linear_regression(xs, [getattr(s, what) for s in rest]).slope
+    def settled(self) -> list[Sample]:
+        """What comes after the first quarter, in which everything is used for the first time."""
+        return self.samples[len(self.samples) // 4 :]
 
-    def noise(self, what: str) -> float:
-        """Standard deviation over what comes after the first quarter."""
-        return statistics.pstdev(getattr(s, what) for s in self.samples[len(self.samples) // 4 :])
+    def slope(self) -> float:
+        """Growth of memory by least squares, in bytes an hour."""
+        hours = [sample.seconds / 3600 for sample in self.settled()]
+        return statistics.linear_regression(hours, [s.private for s in self.settled()]).slope
+
+    def noise(self) -> float:
+        """Standard deviation of memory, in bytes."""
+        return statistics.pstdev([sample.private for sample in self.settled()])
 
     def summary(self) -> str:
         """For the table."""
-        first, last = self.samples[len(self.samples) // 4], self.samples[-1]
+        first, last = self.settled()[0], self.samples[-1]
         return (
             f"memory {first.private / 1e6:.1f} to {last.private / 1e6:.1f} MB "
-            f"(slope {self.slope('private') / 1e6:+.2f} MB/h, noise {self.noise('private') / 1e6:.2f} MB), "
+            f"(slope {self.slope() / 1e6:+.2f} MB/h, noise {self.noise() / 1e6:.2f} MB), "
             f"descriptors {first.descriptors} to {last.descriptors}, "
             f"threads {first.threads} to {last.threads}"
         )
@@ -72,6 +74,8 @@ def soak(
     """Feeds a steady rate, kills a worker every ten seconds and ends the broker every minute.
 
     Args:
+        scene: what runs.
+        seconds: how long.
         mischief: makes some of the inputs poison; see ``Scene.inputs``.
         hit: does something to a worker.
     """
@@ -114,8 +118,8 @@ def _sample(scene: Scene, seconds: float) -> Sample:
     return Sample(
         seconds,
         private_bytes(pid),
-        len(os.listdir(f"/proc/{pid}/fd")),
-        len(os.listdir(f"/proc/{pid}/task")),
+        len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        len(list(Path(f"/proc/{pid}/task").iterdir())),
         scene.service.settled(),
         account["unaccounted"],
     )

@@ -60,6 +60,8 @@ def test_k_ten_thousand_inputs_that_waited_come_before_the_first_subscription_is
             scene.service.start()
         verdict = scene.finish(what="all sent while the service was away")
         assert verdict.repeats == 0
+        due = [name for name, outcome in scene.sent.items() if outcome == "published"]
+        assert list(scene.book.keys["published"]) == due  # in order, too
 
 
 def test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again(tmp_path: Path) -> None:
@@ -84,7 +86,9 @@ def test_o_one_of_two_services_on_a_shared_subscription_is_killed(tmp_path: Path
     shared = {"streams": {"s": {"subscribe": "$share/g/in/#"}}}
     with open_scene("o two services, one killed", tmp_path, shared) as scene:
         (tmp_path / "second").mkdir()
-        config = merged(scene.config, {"mqtt": {"client_id": "second"}, "http": {"listen": "127.0.0.1:0"}})
+        config = merged(
+            scene.config, {"mqtt": {"client_id": "second"}, "http": {"listen": "127.0.0.1:0"}}
+        )
         (tmp_path / "second" / "mischief.py").write_text((tmp_path / "mischief.py").read_text())
         with Geoweir(config, tmp_path / "second") as second:
             for _ in range(size(1, 10)):

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.mutants, pytest.mark.mosquitto, pytest.mark.timeout(30
 
 PACKAGE = Path(geoweir.__file__).parent
 TESTS = Path(__file__).parent.parent
+_SERVICE, _CULPRITS = "faults/test_suite_service.py", "faults/test_service_culprits.py"
+_PORTS, _DISK = "contract/test_ports.py", "faults/test_store_disk.py"
+_NOTHING, _GOES_ON = "loses_nothing_that_was_told_as_kept", "and_the_service_goes_on"
 _FAILED = 1  # pytest's exit status; 2 and above: it could not even ask
 
 
@@ -45,8 +48,7 @@ MUTANTS = [
         "            refusals: list[Refusal | None] = [None] * len(messages)\n",
         (
             "unit/stages/test_delivery.py::test_nothing_is_settled_before_the_broker_answered",
-            "faults/test_suite_service.py::"
-            "test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again",
+            f"{_SERVICE}::test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again",
         ),
     ),
     Mutant(
@@ -77,27 +79,21 @@ MUTANTS = [
         "mqtt/inlet.py",
         "            min(self._window - len(self._mids), _PENDING - self._pending),\n",
         "            _PENDING - self._pending,\n",
-        (
-            "contract/test_ports.py::"
-            "test_an_unsettled_window_stops_reading_and_settling_goes_on",
-        ),
+        ("contract/test_ports.py::test_an_unsettled_window_stops_reading_and_settling_goes_on",),
     ),
     Mutant(
         "no bound in bytes of what is unacknowledged",
         "mqtt/inlet.py",
         "            self._window_bytes - self._unsettled_bytes,\n",
         "            1 << 40,\n",
-        ("contract/test_ports.py::test_a_window_in_bytes_stops_reading_for_qos_0_too",),
+        (f"{_PORTS}::test_a_window_in_bytes_stops_reading_for_qos_0_too",),
     ),
     Mutant(
         "no fsync",
         "store/database.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = OFF",
-        (
-            "faults/test_store_disk.py::test_a_power_cut_that_loses_every_unsynced_write_"
-            "loses_nothing_that_was_told_as_kept",
-        ),
+        (f"{_DISK}::test_a_power_cut_that_loses_every_unsynced_write_{_NOTHING}",),
     ),
     Mutant(
         "no isolation: a chunk goes with its culprit",
@@ -105,8 +101,7 @@ MUTANTS = [
         "        if self._budget.may_start(self._clocks.monotonic()):\n",
         "        if False:\n",
         (
-            "faults/test_service_culprits.py::"
-            "test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_and_the_service_goes_on[kill]",
+            f"{_CULPRITS}::test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_{_GOES_ON}[kill]",
         ),
     ),
 ]
@@ -130,9 +125,7 @@ def run(package: Path, *killers: str) -> subprocess.CompletedProcess[str]:
 def copy_to(folder: Path) -> Path:
     """The package in a folder."""
     return Path(
-        shutil.copytree(
-            PACKAGE, folder / "geoweir", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(PACKAGE, folder / "geoweir", ignore=shutil.ignore_patterns("__pycache__"))
     )
 
 

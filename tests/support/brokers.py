@@ -112,6 +112,7 @@ def open_mosquitto(
     """A mosquitto of the test's own.
 
     Args:
+        folder: for its files.
         extra: further lines of its configuration.
         host: the address that it listens on.
         inside: a command that runs it elsewhere, as in another network namespace.

@@ -163,9 +163,7 @@ class Proxy:
         finally:
             back.close()
 
-    async def _both(
-        self, way: _Way, near: asyncio.StreamReader, far: asyncio.StreamReader
-    ) -> None:
+    async def _both(self, way: _Way, near: asyncio.StreamReader, far: asyncio.StreamReader) -> None:
         ends = [
             asyncio.ensure_future(self._pump(way, near, way.far)),
             asyncio.ensure_future(self._pump(way, far, way.near)),
