@@ -17,7 +17,7 @@ from faults.scene import Scene, open_scene, size
 from support.brokers import Broker, needs_mqtt_5, open_mosquitto
 from support.eventually import eventually
 
-pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(150, 1800))]
+pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(240, 1800))]
 
 
 def restart(scene: Scene, number: int) -> None:

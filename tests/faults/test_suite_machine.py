@@ -23,7 +23,7 @@ from support.eventually import eventually
 from support.preload import compile_preload
 from support.zones import write_square
 
-pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(120, 1800))]
+pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(240, 1800))]
 
 
 def junk(every: int, length: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from faults.scene import merged, open_scene, size
 from support.eventually import eventually, nothing_for
 from support.service import Geoweir
 
-pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(120, 1800))]
+pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(240, 1800))]
 
 
 def test_a_the_service_is_killed_at_random_moments_again_and_again(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_h_an_orderly_end_under_load_leaves_each_input_done_or_at_the_broker(
         assert verdict.repeats == 0
 
 
-def test_k_ten_thousand_inputs_that_waited_come_before_the_first_subscription_is_old(
+def test_k_ten_thousand_inputs_that_wait_at_the_broker_are_all_done_in_order(
     tmp_path: Path,
 ) -> None:
     quick = {"streams": {"s": {"steps": [{"python": "mischief:obey"}]}}}
@@ -73,7 +73,7 @@ def test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again(tmp_
         scene.proxy.hold("geoweir-out")
         scene.send(size(2000, 20_000))
         # What is filtered has its outcome, and is behind what has none.
-        eventually(lambda: scene.in_flight() >= 0.9 * window, 20, scene.explain)
+        eventually(lambda: scene.in_flight() >= 0.9 * window, size(30, 120), scene.explain)
         nothing_for(size(1, 15), scene.in_flight)
         scene.service.kill()
         scene.proxy.release("geoweir-out")

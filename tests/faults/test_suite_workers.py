@@ -18,7 +18,7 @@ from faults.scene import Scene, open_scene, size
 from faults.soak import Vitals, soak
 from support.service import workers
 
-pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(150, 1800))]
+pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(size(240, 1800))]
 
 #: How long the soak is; ``make soak MINUTES=60`` says.
 SOAK_S = 60 * float(os.environ.get("GEOWEIR_SOAK_MINUTES") or size(0, 2)) or 12.0
