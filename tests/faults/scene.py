@@ -169,8 +169,12 @@ class Scene:
 
     @contextlib.contextmanager
     def recovery(self, seconds: float = 60) -> Iterator[None]:
-        """Notes how long it takes from here, where it heals, until an outcome is heard again."""
+        """Notes how long it takes from here, where it heals, until an outcome is heard again.
+
+        A few inputs are sent here, so that there is something to hear of.
+        """
         start, before = time.monotonic(), self.results()
+        self.sender.post(self.inputs(10))
         yield
         eventually(lambda: self.results() > before, seconds, self.explain)
         self.recovery_s = max(self.recovery_s, time.monotonic() - start)

@@ -26,7 +26,6 @@ def restart(scene: Scene, number: int) -> None:
     scene.broker.mosquitto.end(number)
     time.sleep(size(0, 5))
     scene.broker.mosquitto.start()
-    scene.sender.post(scene.inputs(10))
     with scene.recovery():
         pass
 
@@ -119,7 +118,7 @@ def test_d_the_network_fails(tmp_path: Path, fault: str) -> None:
                 case _:
                     scene.proxy.delay_s = 0.2
             with scene.recovery(90):
-                scene.sender.post(scene.inputs(10))
+                pass
         scene.finish(what=f"{times} times; on both connections of the service")
 
 

@@ -83,7 +83,6 @@ def test_f_a_power_cut_loses_what_was_not_synced_and_nothing_that_was_told(
             scene.service.kill()
             cut_power(tmp_path / "state.db", dice if tail == "torn" else None)
             with scene.recovery():
-                scene.sender.post(scene.inputs(10))
                 scene.service.start()
         scene.finish(what=f"SIGKILL {times} times, and the files as fsync left them")
         due = {name for name, outcome in scene.sent.items() if outcome == "rejected"}

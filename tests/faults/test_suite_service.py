@@ -24,7 +24,6 @@ def test_a_the_service_is_killed_at_random_moments_again_and_again(tmp_path: Pat
             time.sleep(dice.uniform(0.0, 0.3))  # the moment is what the dice vary
             scene.service.kill()
             with scene.recovery():
-                scene.sender.post(scene.inputs(10))
                 scene.service.start()
         scene.finish(what=f"{kills} SIGKILL in a row, start again at once")
 
@@ -42,7 +41,6 @@ def test_h_an_orderly_end_under_load_leaves_each_input_done_or_at_the_broker(
             assert scene.service.wait(20) == 0
             assert "unaccounted=0 in_flight=0" in scene.service.log()
             with scene.recovery():
-                scene.sender.post(scene.inputs(10))
                 scene.service.start()
         verdict = scene.finish(what=f"{times} times, start again")
         # In order means also: what was published is acknowledged, and does not come again.

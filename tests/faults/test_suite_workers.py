@@ -56,9 +56,9 @@ def strike(pid: int, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP", "no memory"])
 def test_b_workers_fail_in_the_middle_of_their_chunks(tmp_path: Path, how: str) -> None:
-    times, dice = size(4, 100), random.Random(2)
+    times, dice = size(4, 40), random.Random(2)
     with open_scene(f"b workers: {how}", tmp_path) as scene:
-        with scene.feeding(size(1500, 20_000), times * 1.0):
+        with scene.feeding(size(1500, 12_000), times * 1.0):
             for _ in range(times):
                 time.sleep(dice.uniform(0.2, 0.8))  # the moment is what the dice vary
                 busy = workers(scene.service)
