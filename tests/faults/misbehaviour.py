@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from geoweir.core.spec import WorkerSpec
+from geoweir.core.spec import Reference, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.errors import ConfigurationError
 
@@ -21,12 +21,12 @@ CHAINS: Final = "faults.misbehaviour:chains"
 _LAYER_BYTES: Final = 100_000_000
 
 
-def open_layer(name: str, descriptor: int) -> bytes:
-    """A layer's content, of which the first word says what happens when it is opened."""
+def open_reference(_: WorkerSpec, reference: Reference, descriptor: int) -> bytes:
+    """A file's content, of which the first word says what happens when it is opened."""
     content = os.pread(descriptor, 1000, 0)
     match content.split(b" ")[0]:
         case b"bad":
-            raise ConfigurationError(f"{name} is damaged")
+            raise ConfigurationError(f"{reference.name} is damaged")
         case b"large":
             return b"x" * _LAYER_BYTES
         case b"fatal":
@@ -38,16 +38,16 @@ def open_layer(name: str, descriptor: int) -> bytes:
     return content
 
 
-def chains(_: WorkerSpec, layers: Mapping[str, Any]) -> Sequence[Obedient]:
+def chains(_: WorkerSpec, held: Mapping[Reference, Any]) -> Sequence[Obedient]:
     """One chain that obeys."""
-    return [Obedient(layers)]
+    return [Obedient(held)]
 
 
 class Obedient:
     """Does what each payload says; published with the answer as the message's payload."""
 
-    def __init__(self, layers: Mapping[str, Any]) -> None:
-        self._layers = layers
+    def __init__(self, held: Mapping[Reference, Any]) -> None:
+        self._held = held
         self._kept: list[bytearray] = []
 
     def run(self, work: ChunkWork) -> ChunkDone:
@@ -65,8 +65,8 @@ class Obedient:
         match words[0]:
             case "keep":
                 self._kept.append(bytearray(b"x") * int(words[1]))
-            case "layer":
-                return bytes(self._layers[words[1]])
+            case "layer" | "raster" as kind:
+                return bytes(self._held[Reference(kind, words[1])])
             case name if name in _TELL:
                 return _TELL[name]()
             case _:

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from faults.misbehaviour import CHAINS
-from geoweir.core.spec import PoolSpec, WorkerSpec
+from geoweir.core.spec import PoolSpec, Reference, ReferenceKind, WorkerSpec
 from geoweir.core.work import ChunkWork
 from geoweir.pool.shelf import Shelf, ShelfFile
 from geoweir.pool.supervisor import Pool
@@ -48,11 +48,11 @@ class Shelved:
         self.took: list[tuple[str, str]] = []
         self.nos: list[tuple[str, str, str]] = []
 
-    def taken(self, name: str, version: str) -> None:
-        self.took.append((name, version))
+    def taken(self, reference: Reference, version: str) -> None:
+        self.took.append((reference.name, version))
 
-    def refused(self, name: str, version: str, why: str) -> None:
-        self.nos.append((name, version, why))
+    def refused(self, reference: Reference, version: str, why: str) -> None:
+        self.nos.append((reference.name, version, why))
 
 
 @contextlib.asynccontextmanager
@@ -84,11 +84,13 @@ async def pool_of(
             shelf.close()
 
 
-def file_of(name: str, version: str, content: bytes = b"") -> ShelfFile:
+def file_of(
+    name: str, version: str, content: bytes = b"", kind: ReferenceKind = "layer"
+) -> ShelfFile:
     """An open file, whose content says to ``misbehaviour`` what to do with it."""
     descriptor = os.memfd_create(name)
     os.write(descriptor, content)
-    return ShelfFile(name, version, descriptor)
+    return ShelfFile(Reference(kind, name), version, descriptor)
 
 
 def work(*payloads: str) -> ChunkWork:

@@ -41,6 +41,14 @@ async def test_workers_take_up_what_replaces_a_layer_and_the_old_file_is_closed(
         assert [stats.restarts for stats in pool.stats()] == [0, 0]
 
 
+async def test_a_layer_and_a_raster_of_one_name_are_two() -> None:
+    files = [file_of("a", "1", b"layer"), file_of("a", "1", b"raster", "raster")]
+    async with pool_of(1, layers=files) as pool:
+        put(pool, file_of("a", "2", b"raster two", "raster"))
+        await until(lambda: not any(slot.is_behind() for slot in pool._slots))
+        assert await answers(pool, "layer a", "raster a") == [b"layer", b"raster two"]
+
+
 async def test_a_busy_worker_takes_it_up_before_its_next_chunk() -> None:
     async with pool_of(1, layers=[file_of("a", "1", b"one")]) as pool:
         slot = await pool.idle()

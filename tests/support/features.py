@@ -14,6 +14,7 @@ from geoweir.spatial.crs import KnownCrs
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
+from geoweir.spatial.raster.raster import Raster
 from geoweir.steps.step import StepContext
 
 if TYPE_CHECKING:
@@ -72,11 +73,13 @@ def context(
     layers: Mapping[str, Layer] | None = None,
     crs: Sequence[str] = ("EPSG:4326", "EPSG:3857", "EPSG:32633"),
     module_path: str | None = None,
+    rasters: Mapping[str, Raster] | None = None,
 ) -> StepContext:
     """What a step is told."""
     return StepContext(
         stream=StreamSpec(name="s", subscribe=("in/#",)),
         layers=layers or {},
+        rasters=rasters or {},
         crs=KnownCrs(crs),
         module_path=module_path,
     )

@@ -24,8 +24,12 @@ _READY = "geoweir is ready: "
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This environment without what geoweir would read of it."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GEOWEIR_")}
+    """This environment without what geoweir would read of it, but for the kernel's switch."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GEOWEIR_") or name == "GEOWEIR_KERNEL"
+    }
     return kept | more
 
 

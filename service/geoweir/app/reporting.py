@@ -13,6 +13,7 @@ from typing import Final
 from geoweir.core.lane import LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome
 from geoweir.core.work import MessageKind
+from geoweir.errors import StateError
 from geoweir.ports import Refusal
 from geoweir.telemetry import events
 from geoweir.telemetry.metrics import Direction, Metrics
@@ -144,6 +145,22 @@ class Reporting:
     def store_damaged(self, why: str, aside: str) -> None:
         """The state's file was put aside."""
         self.emit(events.StoreDamaged(why=why, aside=aside))
+
+    def spill_trouble(self, error: StateError | None) -> None:
+        """The spill can't take anything from now on, or can again."""
+        self.emit(
+            events.SpillWorks()
+            if error is None
+            else events.SpillFailed(why=error.why, detail=error.detail)
+        )
+
+    def spill_damaged(self, detail: str, lost: int) -> None:
+        """A file of the spill is damaged."""
+        self.emit(events.SpillDamaged(detail=detail, lost=lost))
+
+    def spill_left(self, stream: str, n: int) -> None:
+        """Inputs wait for a stream that isn't configured."""
+        self.emit(events.SpillLeft(stream=stream, n=n))
 
     def not_kept(self, why: str, n: int) -> None:
         """Dropped inputs are not kept."""

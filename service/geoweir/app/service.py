@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -84,7 +84,10 @@ class Service:
         live = {spec.name: f"layer:{spec.name}" for spec in settings.layers if spec.is_live}
         self._metrics = Metrics(
             streams={s.name: [step.name for step in s.steps] for s in settings.streams},
-            layers=[layer.name for layer in settings.layers],
+            references=[
+                *(layer.reference for layer in settings.layers),
+                *(raster.reference for raster in settings.rasters),
+            ],
             live=live,
             version=self._version,
         )
@@ -96,6 +99,7 @@ class Service:
         self._lag = LagMeter(self._metrics.lag)
         self._layers = Layers(
             settings.layers,
+            settings.rasters,
             settings.streams,
             emit=self._reporting.emit,
             send=self._send_aside,
@@ -104,7 +108,10 @@ class Service:
         self._pool = self._world.pool(
             settings.pool,
             WorkerSpec(
-                streams=settings.streams, layers=settings.layers, module_path=settings.module_path
+                streams=settings.streams,
+                layers=settings.layers,
+                rasters=settings.rasters,
+                module_path=settings.module_path,
             ),
             events=self._reporting,
             shelf=self._layers.shelf,
@@ -118,6 +125,11 @@ class Service:
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
         self._store = self._world.store(settings.state, events=self._reporting)
+        self._spill = (
+            None
+            if settings.spill is None
+            else self._world.spill(settings.spill, self._inlets, events=self._reporting)
+        )
         self._flow = Flow(
             settings,
             clocks=self._clocks,
@@ -125,6 +137,7 @@ class Service:
             outlet=self._outlet,
             pool=self._pool,
             store=self._store,
+            spill=self._spill,
             reporting=self._reporting,
             spawn=self._spawn,
         )
@@ -145,6 +158,7 @@ class Service:
             reporting=self._reporting,
             gateway=self._heat.reading,
             store=self._store,
+            spill=self._spill,
             notice=notice,
         )
 
@@ -170,7 +184,7 @@ class Service:
         Raises:
             GeoweirError: the service can't start; one clear line.
         """
-        async with self._store:
+        async with self._store, self._spill or nullcontext():
             await self._run(stop, on_ready)
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ from geoweir.app.flow import Flow
 from geoweir.app.reporting import Link, Reporting
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
+from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
@@ -23,6 +24,7 @@ from geoweir.web.status import (
     ConnectionView,
     Overview,
     RecentView,
+    SpillState,
     StoreState,
     StreamState,
 )
@@ -51,6 +53,7 @@ class ServiceStatus:
         reporting: Reporting,
         gateway: Callable[[], GatewayReading],
         store: SqliteStore,
+        spill: FileSpill | None,
         notice: str,
     ) -> None:
         self._settings = settings
@@ -66,6 +69,7 @@ class ServiceStatus:
         self._gateway = gateway
         self._watchers = flow.observers.__len__
         self._store = store
+        self._spill = spill
         self._retries = flow.retries
         self._notice = notice
         self._started = time.time()
@@ -133,6 +137,7 @@ class ServiceStatus:
             "loop_lag_p99_s": self._lag.p99_s(),
             "watchers": self._watchers(),
             "store": self._store_state(),
+            "spill": self._spill_state(),
         }
 
     def alive(self) -> Condition:
@@ -187,6 +192,17 @@ class ServiceStatus:
             "retried": dict(outcomes),
         }
 
+    def _spill_state(self) -> SpillState:
+        spill = self._spill
+        if spill is None:
+            return {"messages": 0, "bytes": 0, "limit": 0}
+        totals = spill.totals.values()
+        return {
+            "messages": sum(one.messages for one in totals),
+            "bytes": sum(one.bytes for one in totals),
+            "limit": spill.limit,
+        }
+
     def _stream(self, name: str, oldest_s: float) -> StreamState:
         meters = self._metrics.streams[name]
         return {
@@ -215,6 +231,7 @@ class ServiceStatus:
 
     def _snapshot(self) -> Snapshot:
         held = self._held()
+        spill = self._spill_state()
         now = time.monotonic()
         oldest = {name: self._account.oldest(name) for name in self._account.totals}
         return Snapshot(
@@ -240,6 +257,9 @@ class ServiceStatus:
             kept_messages=self._store.totals.inputs,
             kept_bytes=self._store.totals.bytes,
             retrying=len(self._retries),
+            spill_messages=spill["messages"],
+            spill_bytes=spill["bytes"],
+            spill_limit=spill["limit"],
             gateway=self._gateway(),
         )
 

@@ -1,4 +1,4 @@
-"""``geoweir compile``: a source of features into one memory-mapped layer file."""
+"""``geoweir compile``: a source of features, or a GeoTIFF, into one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from geoweir.cli import raster
 from geoweir.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Adds the command."""
     parser = commands.add_parser(
         "compile",
-        help="compile features into a layer file",
+        help="compile features or a GeoTIFF into a memory-mapped file",
         description="Compiles points, lines and polygons into one file that all workers map: "
         "GeoJSON and GeoJSON text sequences, plain or gzipped; with geoweir[formats] everything "
-        "that GDAL reads. Features that could not be taken just as they stand are listed.",
+        "that GDAL reads. Features that could not be taken just as they stand are listed. "
+        "A GeoTIFF (.tif, .tiff; geoweir[rasters]) becomes a raster (.gwr).",
         epilog="Example: geoweir compile counties.gpkg -o counties.gwl --id GEOID --keep NAME",
     )
     parser.add_argument(
@@ -68,6 +70,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    if raster.is_raster(args.source):
+        return _run_raster(args)
     options = _options(args)
     if args.cached:
         print(_cached(args))
@@ -77,13 +81,30 @@ def run(args: argparse.Namespace) -> int:
     try:
         made = _compile(args.source, target, options)
     except OSError as error:
-        place = f"descriptor {target}" if isinstance(target, int) else str(target)
-        why = error.strerror or error
-        raise ConfigurationError(
-            f"{place}: the layer can't be written ({why}). Give a file in a folder with room."
-        ) from error
+        raise _unwritten(target, error) from error
     print(_summary(made, target, time.monotonic() - started))
     return 0
+
+
+def _run_raster(args: argparse.Namespace) -> int:
+    raster.refuse_options(args)
+    if args.cached:
+        print(raster.cached(args.source, args.source_crs))
+        return 0
+    target = _target(args)
+    try:
+        print(raster.compile_to(args.source, target, args.source_crs))
+    except OSError as error:
+        raise _unwritten(target, error) from error
+    return 0
+
+
+def _unwritten(target: Path | int, error: OSError) -> ConfigurationError:
+    place = f"descriptor {target}" if isinstance(target, int) else str(target)
+    why = error.strerror or error
+    return ConfigurationError(
+        f"{place}: it can't be written ({why}). Give a file in a folder with room."
+    )
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -149,7 +170,7 @@ def _cached(args: argparse.Namespace) -> Path:
     from geoweir.cli.escaping import escaped
     from geoweir.cli.progress import progress_for
     from geoweir.core.spec import LayerSpec
-    from geoweir.spatial.compiling.cache import compiled
+    from geoweir.spatial.compiling.opening import compiled
 
     keep = None if args.keep is None else tuple(dict.fromkeys(args.keep))
     path = str(Path(args.source).absolute())

@@ -1,4 +1,4 @@
-"""``geoweir layer``: what a layer file holds, and what lies at a point."""
+"""``geoweir layer``: what a compiled file holds, and what lies at a point of a layer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from geoweir.spatial.file.mapped import MappedFile
 
 __all__ = ["add_parser"]
+
+_LISTED = frozenset({"fields", "bands", "sections"})
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,12 +51,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _info(args: argparse.Namespace) -> int:
-    from geoweir.spatial.layerfile import open_layer
+    from geoweir.cli import raster
+    from geoweir.spatial.file.opening import open_file
 
-    file = open_layer(args.layer)
+    file = open_file(args.layer)
     if args.verify:
         _verify(args.layer, file)
-    said = _said(args.layer, file) | ({"verified": True} if args.verify else {})
+    say = raster.said if file.header.kind == "raster" else _said
+    said = say(args.layer, file) | ({"verified": True} if args.verify else {})
     if args.json:
         print(json.dumps(said, ensure_ascii=False, indent=2))
     else:
@@ -72,7 +76,8 @@ def _verify(path: str, file: MappedFile) -> None:
         os.close(descriptor)
     if wrong is not None:
         raise ConfigurationError(
-            f"layer file {path}: its section {wrong} is damaged. Copy or compile it again."
+            f"{file.header.kind} file {path}: its section {wrong} is damaged. "
+            "Copy or compile it again."
         )
 
 
@@ -104,12 +109,16 @@ def _said(path: str, file: MappedFile) -> dict[str, Any]:
 def _as_text(said: dict[str, Any]) -> str:
     from geoweir.cli.escaping import escaped
 
-    rows = [(key, value) for key, value in said.items() if key not in {"fields", "sections"}]
+    rows = [(key, value) for key, value in said.items() if key not in _LISTED]
     lines = [
         f"{key:<10}{escaped(f'{value:,}' if isinstance(value, int) else str(value))}"
         for key, value in rows
     ]
-    lines.append(f"{'fields':<10}{escaped(', '.join(said['fields'])) or 'none'}")
+    if "fields" in said:
+        lines.append(f"{'fields':<10}{escaped(', '.join(said['fields'])) or 'none'}")
+    for number, band in enumerate(said.get("bands", ()), start=1):
+        about = ", ".join(f"{key} {value}" for key, value in band.items())
+        lines.append(f"{f'band {number}':<10}{about}")
     lines += [f"  {escaped(name):<22}{size:>16,} bytes" for name, size in said["sections"].items()]
     return "\n".join(lines)
 

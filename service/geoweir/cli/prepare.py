@@ -1,4 +1,4 @@
-"""What the service starts for a layer that is a plain source: compiles it, and says where it is.
+"""What the service starts for a plain source: compiles it, and says where the result is.
 
 The service holds no geometry library: this process does, for as long as it takes.
 """
@@ -13,9 +13,10 @@ __all__ = ["add_parser", "run"]
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = commands.add_parser(
-        "prepare", description="Compiles a layer's source; geoweir run starts it."
+        "prepare", description="Compiles the source of a layer or raster; geoweir run starts it."
     )
-    parser.add_argument("spec", help="the layer's specification as JSON")
+    parser.add_argument("kind", choices=("layer", "raster"))
+    parser.add_argument("spec", help="its specification as JSON")
     parser.set_defaults(run=run)
 
 
@@ -23,8 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     import msgspec
 
-    from geoweir.core.spec import LayerSpec
-    from geoweir.spatial.compiling.cache import compiled
+    from geoweir.core.spec import LayerSpec, RasterSpec
+    from geoweir.spatial.compiling import opening as layers
+    from geoweir.spatial.raster import opening as rasters
 
-    print(compiled(msgspec.json.decode(args.spec, type=LayerSpec)))
+    if args.kind == "layer":
+        print(layers.compiled(msgspec.json.decode(args.spec, type=LayerSpec)))
+    else:
+        print(rasters.compiled(msgspec.json.decode(args.spec, type=RasterSpec)))
     return 0

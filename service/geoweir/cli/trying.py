@@ -22,11 +22,13 @@ from geoweir.settings.faults import Fault, KeyPath
 from geoweir.settings.values import Settings
 from geoweir.spatial.compiling.clean import KINDS
 from geoweir.spatial.compiling.opening import opened_layer
-from geoweir.spatial.crs import KnownCrs, parse
+from geoweir.spatial.crs import parse
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.layerfile import LayerFeatures, write_layer
+from geoweir.spatial.raster.opening import load_raster
+from geoweir.spatial.raster.raster import Raster
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.chain import known_crs
 from geoweir.steps.step import StepContext
@@ -39,14 +41,14 @@ _NO_KERNEL: Final = "no C kernel: shapely's STRtree answers, with the same resul
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What was read, a line for each layer, and what a worker could not have made."""
+    """What was read, a line for each layer and raster, and what a worker could not have made."""
 
     layers: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
 def try_worker(settings: Settings, document: Document) -> Tried:
-    """Reads every layer and makes every step; the users' modules are imported for it."""
+    """Opens every layer and raster, makes every step; the users' modules are imported for it."""
     tried = Tried()
     layers: dict[str, Layer] = {}
     for spec in settings.layers:
@@ -64,12 +66,20 @@ def try_worker(settings: Settings, document: Document) -> Tried:
             tried.layers.append(f"read      {spec.name}: {_described(file)}")
     if settings.layers and not has_kernel():
         tried.layers.append(_NO_KERNEL)
+    rasters = _try_rasters(settings, document, tried)
     worker = WorkerSpec(
         streams=settings.streams, layers=settings.layers, module_path=settings.module_path
     )
-    crs = known_crs(worker, layers)
+    crs = known_crs(worker, layers, rasters)
     for stream in settings.streams:
-        tried.faults.extend(_try_steps(stream, worker, layers, crs, document))
+        context = StepContext(
+            stream=stream,
+            layers=layers,
+            rasters=rasters,
+            crs=crs,
+            module_path=settings.module_path,
+        )
+        tried.faults.extend(_try_steps(context, document))
     return tried
 
 
@@ -92,17 +102,24 @@ def _empty(spec: LayerSpec) -> Layer:
         os.close(descriptor)
 
 
-def _try_steps(
-    stream: StreamSpec,
-    worker: WorkerSpec,
-    layers: dict[str, Layer],
-    crs: KnownCrs,
-    document: Document,
-) -> Iterator[Fault]:
-    context = StepContext(stream=stream, layers=layers, crs=crs, module_path=worker.module_path)
+def _try_rasters(settings: Settings, document: Document, tried: Tried) -> dict[str, Raster]:
+    rasters = {}
+    for spec in settings.rasters:
+        try:
+            rasters[spec.name] = raster = load_raster(spec)
+        except ConfigurationError as error:
+            place = ("rasters", spec.name, "path")
+            tried.faults.append(_fault(document, place, "broken-file", error))
+        else:
+            tried.layers.append(f"open      {spec.name}: {raster.described()}")
+    return rasters
+
+
+def _try_steps(context: StepContext, document: Document) -> Iterator[Fault]:
+    stream = context.stream
     for number, step in enumerate(stream.steps):
-        if not _wanted(step) <= layers.keys():
-            continue  # its layer has a fault of its own
+        if not _is_whole(step, context):
+            continue  # its layer or raster has a fault of its own
         try:
             # What a module says while it is imported is no part of our answer.
             with contextlib.redirect_stdout(sys.stderr):
@@ -113,9 +130,10 @@ def _try_steps(
             yield _fault(document, _place(stream, number, step), "broken-module", error)
 
 
-def _wanted(step: StepSpec) -> set[str]:
-    """The layers that a step names."""
-    return {step.options[key] for key in ("layer", "inside") if step.options.get(key)}
+def _is_whole(step: StepSpec, context: StepContext) -> bool:
+    """Whether the layer and the raster that a step names are there."""
+    has_layer = step.layer is None or step.layer in context.layers
+    return has_layer and (step.raster is None or step.raster in context.rasters)
 
 
 def _place(stream: StreamSpec, number: int, step: StepSpec) -> KeyPath:

@@ -23,7 +23,7 @@ from geoweir.codec.messages import iso
 from geoweir.codec.reach import GEOGRAPHIC
 from geoweir.codec.rejection import Rejection
 from geoweir.codec.topics import TopicTemplate
-from geoweir.core.spec import StreamSpec
+from geoweir.core.spec import Reference, ReferenceKind, StreamSpec
 from geoweir.core.work import ChunkWork, MessageKind, OutMessage
 from geoweir.errors import SenderError
 
@@ -54,30 +54,33 @@ class _Result(NamedTuple):
     payload: bytes
 
 
-def make_encoder(spec: StreamSpec, layers: Mapping[str, str] = MappingProxyType({})) -> Encoder:
+def make_encoder(
+    spec: StreamSpec, versions: Mapping[Reference, str] = MappingProxyType({})
+) -> Encoder:
     """The encoder of a stream's results.
 
     Args:
         spec: the stream.
-        layers: the version of each layer that its steps use, as every result is to name it.
+        versions: of the layers and rasters that its steps use, as every result is to name them.
 
     Raises:
         ConfigurationError: when the topic template is malformed.
     """
-    return Encoder(spec, TopicTemplate.parse(spec.publish.topic).bind(spec.name), layers)
+    return Encoder(spec, TopicTemplate.parse(spec.publish.topic).bind(spec.name), versions)
 
 
 class Encoder:
     """Encodes the chunks of one stream."""
 
-    def __init__(self, spec: StreamSpec, topic: TopicTemplate, layers: Mapping[str, str]) -> None:
+    def __init__(
+        self, spec: StreamSpec, topic: TopicTemplate, versions: Mapping[Reference, str]
+    ) -> None:
         self._stream = spec.name
         self._topic = topic
         self._batch = spec.publish.batch == "chunk"
         self._geoweir = b',"geoweir":{"stream":' + orjson.dumps(spec.name)
         # Not in the key: the same input is the same result, whichever version it met.
-        named = b',"layers":' + orjson.dumps(dict(layers)) if layers else b""
-        self._end = b'"' + named + b"}}"
+        self._end = b'"' + _named("layer", versions) + _named("raster", versions) + b"}}"
 
     def encode(self, features: Features, work: ChunkWork) -> Encoded:
         """Encodes the result of every feature that is not filtered; never raises for an input."""
@@ -155,6 +158,12 @@ class Encoder:
                 batch_key(self._stream, [result.key for result in results]),
             )
         ]
+
+
+def _named(kind: ReferenceKind, versions: Mapping[Reference, str]) -> bytes:
+    """A further member ``layers`` or ``rasters``: versions by name, where there are any."""
+    named = {one.name: version for one, version in versions.items() if one.kind == kind}
+    return b',"%ss":' % kind.encode() + orjson.dumps(named) if named else b""
 
 
 def _members(inputs: list[int], distinct: int) -> Sequence[int | None]:

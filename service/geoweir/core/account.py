@@ -42,7 +42,8 @@ class State(IntEnum):
     FILTERED = 5
     REJECTED = 6
     RECONCILED = 7
-    RETURNED = 8  # voided by a lost connection: it comes again
+    SPILLED = 8  # durable on our disk: its lane may forget it, it comes back on a lane of ours
+    RETURNED = 9  # voided by a lost connection: it comes again
 
 
 class Event(Enum):
@@ -51,6 +52,7 @@ class Event(Enum):
     QUEUE = "queue"
     START = "start"
     DELIVER = "deliver"
+    SPILL = "spill"
     PUBLISH = Outcome.PUBLISHED
     FILTER = Outcome.FILTERED
     REJECT = Outcome.REJECTED
@@ -63,6 +65,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.RECEIVED, Event.QUEUE): State.QUEUED,
     (State.RECEIVED, Event.DELIVER): State.DELIVERING,  # rejected at the door: too big, empty
     (State.RECEIVED, Event.FILTER): State.FILTERED,  # by the pre-filter
+    (State.RECEIVED, Event.SPILL): State.SPILLED,
     (State.QUEUED, Event.START): State.WORKING,
     (State.QUEUED, Event.DELIVER): State.DELIVERING,  # reconciled at shutdown
     (State.WORKING, Event.DELIVER): State.DELIVERING,
@@ -150,6 +153,11 @@ class Ledger:
     def in_flight(self) -> int:
         """Inputs without an outcome."""
         return sum(self._states.count(state) for state in range(_IN_FLIGHT_LIMIT))
+
+    def in_flight_before(self, position: int) -> int:
+        """Inputs before a position that have no outcome."""
+        states = self._states[: max(0, position - self._base)]
+        return sum(states.count(state) for state in range(_IN_FLIGHT_LIMIT))
 
     def open(self, first: int, flags: bytes, arrived: float) -> None:
         """Takes up inputs; ``first`` must follow the last position without a hole."""
@@ -280,6 +288,14 @@ class Account:
         returned = before - ledger.in_flight()
         self.totals[ledger.stream].received -= returned
         self.totals[ledger.stream].returned += returned
+
+    def carry(self, stream: str, count: int) -> None:
+        """Takes up inputs that an earlier life left on our disk."""
+        self.totals[stream].received += count
+
+    def bring_back(self, ledger: Ledger, first: int, flags: bytes, arrived: float) -> None:
+        """Takes inputs up again that were spilled or carried: they are received already."""
+        ledger.open(first, flags, arrived)
 
     def confirm(self, ledger: Ledger) -> int | None:
         """The finished prefix that may be confirmed to the lane now, if it grew."""

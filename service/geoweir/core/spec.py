@@ -8,9 +8,10 @@ Durations are seconds, sizes are bytes, coordinates are x, y (longitude, latitud
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 __all__ = [
+    "REFERENCE_KINDS",
     "FenceLimits",
     "Fields",
     "LayerSpec",
@@ -18,6 +19,9 @@ __all__ = [
     "PoolSpec",
     "PrefilterSpec",
     "Priority",
+    "RasterSpec",
+    "Reference",
+    "ReferenceKind",
     "StepSpec",
     "StreamSpec",
     "TopicSpec",
@@ -72,6 +76,18 @@ class StepSpec:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def layer(self) -> str | None:
+        """The layer that it reads."""
+        crop = self.options.get("crop") or {}
+        return self.options.get("layer") or self.options.get("inside") or crop.get("layer")
+
+    @property
+    def raster(self) -> str | None:
+        """The raster that it reads."""
+        ground = self.options.get("height_above") or {}
+        return self.options.get("raster") or ground.get("raster")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
@@ -113,6 +129,20 @@ def keeps_state(stream: StreamSpec) -> bool:
     )
 
 
+ReferenceKind = Literal["layer", "raster"]
+REFERENCE_KINDS: Final[tuple[ReferenceKind, ...]] = ("layer", "raster")
+
+
+class Reference(NamedTuple):
+    """What steps look features up in: a layer and a raster may have the same name."""
+
+    kind: ReferenceKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceLimits:
     """Bounds on a live layer; what is beyond one is refused, and what was there before stays."""
@@ -148,6 +178,11 @@ class LayerSpec:
     limits: FenceLimits = FenceLimits()
 
     @property
+    def reference(self) -> Reference:
+        """What it is known by."""
+        return Reference("layer", self.name)
+
+    @property
     def is_live(self) -> bool:
         """Whether its features come as messages."""
         return bool(self.topic)
@@ -159,11 +194,39 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RasterSpec:
+    """A raster that steps look values up in.
+
+    Attributes:
+        name: as in the configuration.
+        path: absolute: a compiled file, or a GeoTIFF.
+        crs: what its coordinates are in; None: as the file says.
+        in_parts: each worker opens the GeoTIFF and reads what it needs; else it is compiled into
+            the cache, and workers are handed that.
+        cache: bytes of numbers that a worker keeps of one that is read in parts.
+        check_s: how often the file is looked at, unless it is read in parts.
+    """
+
+    name: str
+    path: str
+    crs: str | None = None
+    in_parts: bool = False
+    cache: int = 16_000_000
+    check_s: float = 2.0
+
+    @property
+    def reference(self) -> Reference:
+        """What it is known by."""
+        return Reference("raster", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """Everything a worker process is told at its start."""
 
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
+    rasters: tuple[RasterSpec, ...] = ()
     module_path: str | None = None  # folder of the configuration, for users' own steps
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 
 from geoweir.core.outcome import REASON_CODES, Outcome
-from geoweir.core.spec import WorkerSpec
+from geoweir.core.spec import ReferenceKind, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, OutMessage
 from geoweir.errors import WorkerError
 from geoweir.pool.sighted import Sighted, checked_sightings
@@ -66,26 +66,28 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     CRASH = "crash"
+    OVERFLOW = "overflow"
     SHUTDOWN = "shutdown"
 
 
 class Assignment(msgspec.Struct, frozen=True):
     """What a worker is for."""
 
-    chains: str  # "module:function"; the module also has open_layer
+    chains: str  # "module:function"; the module also has open_reference
     spec: WorkerSpec
     memory: int  # cap on private bytes
 
 
 class Handed(msgspec.Struct, array_like=True, frozen=True):
-    """An open file that a worker gets: which layer of which version its descriptor is."""
+    """An open file that a worker gets: what, and in which version, its descriptor is."""
 
+    kind: ReferenceKind
     name: str
     version: str
 
 
 class Hand(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    """From now on these layers are the files whose descriptors wait in the other socket.
+    """From now on these are the files whose descriptors wait in the other socket.
 
     They stand in the order of ``files``, one message for the whole hand. The first hand of a worker
     is answered with Ready or Unfit, a later one with Taken.
@@ -119,6 +121,7 @@ class Unfit(msgspec.Struct, array_like=True, frozen=True, tag=True):
 class Refused(msgspec.Struct, array_like=True, frozen=True):
     """A file that the worker can't use; it goes on with the one before."""
 
+    kind: ReferenceKind
     name: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
     version: Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
     text: Text

@@ -1,8 +1,8 @@
-"""What a worker holds: its open layers, and the chains that were made on them.
+"""What a worker holds: its open layers and rasters, and the chains that were made on them.
 
-A worker opens no layer by a path. It gets descriptors through a socket of their own, and a frame in
-order with the chunks says which layer each one is. So every chunk is worked with one version of
-each layer, and no worker ever waits for another.
+A worker opens none by a path. It gets descriptors through a socket of their own, and a frame in
+order with the chunks says what each one is. So every chunk is worked with one version of
+each of them, and no worker ever waits for another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
-from geoweir.core.spec import WorkerSpec
+from geoweir.core.spec import Reference, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork
 from geoweir.errors import GeoweirError, WorkerError
 from geoweir.pool.frames import Assignment, Hand, Handed, Refused
@@ -23,8 +23,8 @@ __all__ = ["MOST_AT_ONCE", "Chain", "Holding"]
 #: Descriptors in one message; the kernel takes 253.
 MOST_AT_ONCE: Final = 64
 
-_Open = Callable[[str, int], Any]
-_Build = Callable[[WorkerSpec, Mapping[str, Any]], Sequence["Chain"]]
+_Open = Callable[[WorkerSpec, Reference, int], Any]
+_Build = Callable[[WorkerSpec, Mapping[Reference, Any]], Sequence["Chain"]]
 
 
 class Chain(Protocol):
@@ -36,7 +36,7 @@ class Chain(Protocol):
 
 
 class Holding:
-    """The layers and chains of one worker.
+    """The files and chains of one worker.
 
     Args:
         assignment: what the worker is for.
@@ -52,7 +52,7 @@ class Holding:
         self._open, self._build = _seam(assignment.chains)
         self._door = door
         self._told = told
-        self._layers: dict[str, Any] = {}
+        self._held: dict[Reference, Any] = {}
         self._waiting: list[tuple[Handed, int]] = []
 
     def receive(self, hand: Hand) -> None:
@@ -72,14 +72,15 @@ class Holding:
         """Opens everything that was received, and makes the chains.
 
         Raises:
-            GeoweirError: a layer is not to be used, or a chain not to be made.
+            GeoweirError: a file is not to be used, or a chain not to be made.
         """
         for handed, descriptor in self._taken():
+            reference = Reference(handed.kind, handed.name)
             try:
-                self._layers[handed.name] = self._opened(handed.name, descriptor)
+                self._held[reference] = self._opened(reference, descriptor)
             except GeoweirError as error:
-                raise WorkerError(f"layer {handed.name}: {error}") from error
-        self.chains = self._build(self._spec, self._layers)
+                raise WorkerError(f"{reference}: {error}") from error
+        self.chains = self._build(self._spec, self._held)
 
     def renew(self, fits: Callable[[], bool]) -> list[Refused]:
         """Takes up what was received, each file if the chains can be made on it.
@@ -90,22 +91,23 @@ class Holding:
         refused = []
         for handed, descriptor in self._taken():
             try:
-                self._take_up(handed.name, descriptor, fits)
+                self._take_up(Reference(handed.kind, handed.name), descriptor, fits)
             except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays
-                refused.append(Refused(handed.name, handed.version, self._told(error)))
+                why = self._told(error)
+                refused.append(Refused(handed.kind, handed.name, handed.version, why))
         return refused
 
-    def _take_up(self, name: str, descriptor: int, fits: Callable[[], bool]) -> None:
+    def _take_up(self, reference: Reference, descriptor: int, fits: Callable[[], bool]) -> None:
         """Takes one file up, or raises and has changed nothing."""
-        layers = self._layers | {name: self._opened(name, descriptor)}
-        chains = self._build(self._spec, layers)
+        held = self._held | {reference: self._opened(reference, descriptor)}
+        chains = self._build(self._spec, held)
         if not fits():
             raise WorkerError("it leaves too little of pool.memory for chunks")
-        self._layers, self.chains = layers, chains
+        self._held, self.chains = held, chains
 
-    def _opened(self, name: str, descriptor: int) -> Any:  # noqa: ANN401 - the seam's own type
+    def _opened(self, reference: Reference, descriptor: int) -> Any:  # noqa: ANN401 - the seam's
         try:
-            return self._open(name, descriptor)
+            return self._open(self._spec, reference, descriptor)
         finally:
             os.close(descriptor)
 
@@ -117,4 +119,4 @@ class Holding:
 def _seam(path: str) -> tuple[_Open, _Build]:
     module_name, _, function = path.partition(":")
     module = importlib.import_module(module_name)
-    return cast("_Open", module.open_layer), cast("_Build", getattr(module, function))
+    return cast("_Open", module.open_reference), cast("_Build", getattr(module, function))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from geoweir.core.spec import Reference
 from geoweir.errors import WorkerError
 from geoweir.pool.channel import Channel
 from geoweir.pool.forkserver import Spawned, in_thread, is_ended, reap, spawn
@@ -52,7 +53,7 @@ class WorkerProcess:
         pid: the process id.
         ready: done when the worker can take chunks; WorkerError when it said why it can't.
         private: private bytes as the worker last told.
-        held: the version of each layer that it was handed last.
+        held: the version of each layer and raster that it was handed last.
         cause: why the service ended it, before anything else could.
         gone: done when the process has ended.
     """
@@ -61,7 +62,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self.pid = spawned.pid
         self.private = 0
-        self.held: dict[str, str] = {}
+        self.held: dict[Reference, str] = {}
         self.cause: Cause | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
         self._spawned = spawned
@@ -75,7 +76,7 @@ class WorkerProcess:
     async def launch(
         cls, body: bytes, name: str, warm: str, on_reply: Callable[[WorkerProcess, Reply], None]
     ) -> WorkerProcess:
-        """Forks a worker; it gets ready when it is handed its layers: see ``ready``.
+        """Forks a worker; it gets ready when it is handed its files: see ``ready``.
 
         Raises:
             OSError, EOFError: it could not be forked.
@@ -121,11 +122,11 @@ class WorkerProcess:
                 if part:
                     descriptors = [file.descriptor for file in part]
                     socket.send_fds(self._spawned.door, [b"\0"], descriptors)
-                handed = [Handed(file.name, file.version) for file in part]
+                handed = [Handed(*file.reference, file.version) for file in part]
                 self.send(encode_frame(Hand(handed, is_last=number >= len(parts))))
         except OSError as error:
-            self.kill(Cause("start", Failure.CRASH, f"layers can't be handed over: {error}"))
-        self.held.update((file.name, file.version) for file in files)
+            self.kill(Cause("start", Failure.CRASH, f"files can't be handed over: {error}"))
+        self.held.update((file.reference, file.version) for file in files)
         return self._taken
 
     def kill(self, cause: Cause) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from geoweir.core.spec import Reference
+
 __all__ = ["Shelf", "ShelfEvents", "ShelfFile"]
 
 _DEATHS: Final = 2
@@ -23,7 +25,7 @@ _DEATHS: Final = 2
 class ShelfFile:
     """An open file; the shelf closes its descriptor when nobody needs it any more."""
 
-    name: str
+    reference: Reference
     version: str
     descriptor: int
 
@@ -31,18 +33,18 @@ class ShelfFile:
 class ShelfEvents(Protocol):
     """Who is told what workers do with files."""
 
-    def taken(self, name: str, version: str) -> None:
+    def taken(self, reference: Reference, version: str) -> None:
         """A worker works with this version, the first to do so."""
         ...
 
-    def refused(self, name: str, version: str, why: str) -> None:
+    def refused(self, reference: Reference, version: str, why: str) -> None:
         """A worker can't use this version; the one before is back."""
         ...
 
 
 @dataclass(slots=True)
 class _Place:
-    """One layer: its file, and the one before while the new one is on trial."""
+    """One layer or raster: its file, and the one before while the new one is on trial."""
 
     now: ShelfFile
     before: ShelfFile | None = None
@@ -52,7 +54,7 @@ class _Place:
 
 @dataclass(slots=True)
 class Shelf:
-    """The files by name. Lives on the event loop; nothing here waits.
+    """The files by what they are. Lives on the event loop; nothing here waits.
 
     Attributes:
         changed: set when a worker may be behind; who waits for it clears it.
@@ -62,44 +64,44 @@ class Shelf:
     events: ShelfEvents
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_trying: bool = False
-    _places: dict[str, _Place] = field(default_factory=dict)
+    _places: dict[Reference, _Place] = field(default_factory=dict)
 
     def put(self, file: ShelfFile) -> None:
-        """Has this file instead of the one of its name; it is the shelf's from now on."""
-        place = self._places.get(file.name)
+        """Has this file instead of the one before it; it is the shelf's from now on."""
+        place = self._places.get(file.reference)
         if place is None:
-            self._places[file.name] = _Place(file)
+            self._places[file.reference] = _Place(file)
         elif place.is_proved:
-            self._places[file.name] = _Place(file, before=place.now)
+            self._places[file.reference] = _Place(file, before=place.now)
         else:  # the one in between was never used
-            self._places[file.name] = _Place(file, before=place.before)
+            self._places[file.reference] = _Place(file, before=place.before)
             _close(place.now)
         self.changed.set()
 
     def files(self) -> list[ShelfFile]:
-        """What a new worker is to get, for every name; none on trial where there is another."""
+        """What a new worker is to get, of everything; none on trial where there is another."""
         return [place.before or place.now for place in self._places.values()]
 
-    def missing(self, held: Mapping[str, str]) -> list[ShelfFile]:
+    def missing(self, held: Mapping[Reference, str]) -> list[ShelfFile]:
         """What a worker is to get that holds these; what another died over comes alone."""
-        behind = [p for name, p in self._places.items() if held.get(name) != p.now.version]
+        behind = [p for one, p in self._places.items() if held.get(one) != p.now.version]
         suspects = [place.now for place in behind if place.deaths]
         return suspects[:1] or [place.now for place in behind]
 
     def proved(self, files: Iterable[ShelfFile]) -> None:
         """A worker has taken these up."""
         for file in files:
-            place = self._places.get(file.name)
+            place = self._places.get(file.reference)
             if place is not None and place.now is file and not place.is_proved:
                 place.is_proved = True
                 _close(place.before)
                 place.before = None
-                self.events.taken(file.name, file.version)
+                self.events.taken(file.reference, file.version)
 
     def died(self, files: Iterable[ShelfFile]) -> None:
         """A worker ended while it took these up; one that it happens to again is refused."""
         for file in files:
-            place = self._places.get(file.name)
+            place = self._places.get(file.reference)
             if place is not None and place.now is file:
                 place.deaths += 1
                 if place.deaths >= _DEATHS:
@@ -107,13 +109,13 @@ class Shelf:
 
     def refused(self, file: ShelfFile, why: str) -> None:
         """A worker can't use this file: the one before is back, if no other worker could either."""
-        place = self._places.get(file.name)
+        place = self._places.get(file.reference)
         if place is not None and place.now is file:
             if place.before is not None:
-                self._places[file.name] = _Place(place.before, is_proved=True)
+                self._places[file.reference] = _Place(place.before, is_proved=True)
                 _close(file)
                 self.changed.set()
-            self.events.refused(file.name, file.version, why)
+            self.events.refused(file.reference, file.version, why)
 
     def close(self) -> None:
         """Closes everything."""

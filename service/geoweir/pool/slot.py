@@ -25,7 +25,7 @@ __all__ = ["PoolEvents", "Post", "Slot"]
 START_S: Final = 10.0  # from its fork, for a worker to become ready
 _TOO_SLOW: Final = Cause("start", Failure.CRASH, f"it took more than {START_S:.0f} s")
 _TOO_LONG: Final = Cause(
-    "start", Failure.CRASH, f"it took more than {START_S:.0f} s to take up a layer"
+    "start", Failure.CRASH, f"it took more than {START_S:.0f} s to take up a file"
 )
 _CLOSED: Final = Cause("recycle", Failure.SHUTDOWN, "the service is ending")
 _ABANDONED: Final = Cause("recycle", Failure.SHUTDOWN, "its chunk was abandoned")
@@ -102,7 +102,7 @@ class Slot:
             self._offer()
 
     def is_behind(self) -> bool:
-        """Whether its worker holds another version of a layer than it is to."""
+        """Whether its worker holds another version of a file than it is to."""
         worker = self._live_worker()
         return worker is not None and bool(self._post.shelf.missing(worker.held))
 
@@ -208,7 +208,9 @@ class Slot:
         try:
             await asyncio.wait(first, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
             if taken.done():
-                self._sort(files, {(one.name, one.version): one.text for one in taken.result()})
+                self._sort(
+                    files, {(one.kind, one.name, one.version): one.text for one in taken.result()}
+                )
             else:
                 worker.kill(_TOO_LONG)
                 shelf.died(files)
@@ -218,14 +220,14 @@ class Slot:
             if not taken.done():
                 worker.kill(_ABANDONED)
 
-    def _sort(self, files: list[ShelfFile], refused: dict[tuple[str, str], str]) -> None:
+    def _sort(self, files: list[ShelfFile], refused: dict[tuple[str, str, str], str]) -> None:
         """What was taken is proved; what was refused is put back on the shelf.
 
         Where other workers have it, this one goes on with the version before, and is asked no more:
         its results say so.
         """
         for file in files:
-            why = refused.get((file.name, file.version))
+            why = refused.get((*file.reference, file.version))
             if why is None:
                 self._post.shelf.proved([file])
             else:

@@ -16,7 +16,7 @@ from geoweir.pool.watch import MemoryWatch
 
 __all__ = ["Failure", "Pool", "PoolEvents", "Ran", "RanEach", "Slot", "SlotStats"]
 
-CHAINS: Final = "geoweir.steps.chain:chains"
+CHAINS: Final = "geoweir.steps.handed:chains"
 WARM_S: Final = 60.0  # for all workers to become ready
 LEAVE_S: Final = 5.0  # for killed workers to be gone
 
@@ -30,9 +30,9 @@ class Pool:
         spec: the pool's size and bounds.
         worker: what workers are for.
         events: told what happens to workers.
-        shelf: the layers of workers; ``close`` leaves it open.
+        shelf: the layers and rasters of workers; ``close`` leaves it open.
         chains: names, as ``module:function``, what builds the chains of a worker; the module also
-            has ``open_layer``.
+            has ``open_reference``.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Pool:
             loop.create_task(slot.keep(), name=f"keeper of worker {slot.index}")
             for slot in self._slots
         }
-        self._renewing = loop.create_task(self._renew(), name="layers of idle workers")
+        self._renewing = loop.create_task(self._renew(), name="files of idle workers")
         ready = [slot.first_ready for slot in self._slots]
         done, late = await asyncio.wait(ready, timeout=WARM_S, return_when=asyncio.FIRST_EXCEPTION)
         for first in done:

@@ -89,7 +89,7 @@ def _receive_all(holding: Holding, orders: Iterator[Order]) -> None:
             holding.receive(order)
             if order.is_last:
                 return
-    raise GeoweirError("the service went before it had handed over the layers")
+    raise GeoweirError("the service went before it had handed over the files")
 
 
 def _leave_with_the_service(channel: socket.socket, libc: ctypes.CDLL) -> None:
@@ -170,7 +170,7 @@ class _Memory:
         return self.private()
 
     def tidy(self) -> None:
-        """Gives back what a layer held that is no longer used."""
+        """Gives back what a file held that is no longer used."""
         self._give_back()
         self._measure()
 

@@ -13,6 +13,7 @@ from geoweir.core.spec import (
     Limits,
     PoolSpec,
     PrefilterSpec,
+    RasterSpec,
     StepSpec,
     StreamSpec,
     TopicSpec,
@@ -22,14 +23,15 @@ from geoweir.settings.files import FileProblem, read_secret
 from geoweir.settings.machine import auto_workers
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
-from geoweir.settings.models.service import Pool, State, Thermal
+from geoweir.settings.models.service import Pool, Queue, State, Thermal
 from geoweir.settings.models.steps import Step
-from geoweir.settings.models.streams import Layer, Stream
+from geoweir.settings.models.streams import Layer, Raster, Stream
 from geoweir.settings.values import (
     HttpSettings,
     LogSettings,
     MqttSettings,
     Settings,
+    SpillSettings,
     StateSettings,
     ThermalSettings,
     TlsSettings,
@@ -56,7 +58,10 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         mqtt=_mqtt(config.mqtt, folder, environ),
         streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
+        rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
+        when_full=config.queue.when_full,
+        spill=_spill(config.queue, folder),
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
         state=_state(config.state, folder),
@@ -85,6 +90,17 @@ def _layer(name: str, layer: Layer, folder: Path) -> LayerSpec:
             total=limits.total,
             vertices=limits.vertices,
         ),
+    )
+
+
+def _raster(name: str, raster: Raster, folder: Path) -> RasterSpec:
+    return RasterSpec(
+        name=name,
+        path=str(folder / raster.path),
+        crs=raster.crs,
+        in_parts=not raster.compile,
+        cache=raster.cache,
+        check_s=raster.check,
     )
 
 
@@ -142,6 +158,12 @@ def _pool(pool: Pool, thermal: Thermal) -> PoolSpec:
         memory=pool.memory,
         on_failure=pool.on_failure,
     )
+
+
+def _spill(queue: Queue, folder: Path) -> SpillSettings | None:
+    if queue.when_full != "spill" or queue.spill.path is None:
+        return None
+    return SpillSettings(path=str(folder / queue.spill.path), limit=queue.spill.max)
 
 
 def _state(state: State, folder: Path) -> StateSettings:

@@ -16,10 +16,13 @@ from geoweir.settings.address import AddressError, read_broker_url
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath, printable
 from geoweir.settings.files import (
+    COMPILED_RASTER_SUFFIX,
     COMPILED_SUFFIX,
     LAYER_SUFFIXES,
+    RASTER_SUFFIXES,
     FileProblem,
     file_problem,
+    folder_problem,
     has_layer_suffix,
     is_module,
     place_problem,
@@ -64,26 +67,50 @@ def check_data(document: Document, folder: Path) -> list[Fault]:
     return [
         *topic_faults(document),
         *_layer_names(document),
+        *_raster_names(document),
         *_stream_names(document),
         *_positions(document),
         *_crs_names(document),
         *_layer_files(document, folder),
+        *_raster_files(document, folder),
         *_credentials(document, folder),
         *_tls(document, folder),
         *_modules(document, folder),
         *_state(document, folder),
+        *_spill(document, folder),
     ]
 
 
 def _layer_names(document: Document) -> Iterator[Fault]:
-    layers = document.data.get("layers")
-    names = list(layers) if isinstance(layers, dict) else []
+    places = (
+        ("join", "layer"),
+        ("nearest", "layer"),
+        ("where", "inside"),
+        ("cloud", "crop", "layer"),
+    )
+    return _unknown_names(document, "layer", places)
+
+
+def _raster_names(document: Document) -> Iterator[Fault]:
+    places = (("sample", "raster"), ("zonal", "raster"), ("cloud", "height_above", "raster"))
+    return _unknown_names(document, "raster", places)
+
+
+def _unknown_names(
+    document: Document, kind: str, places: tuple[tuple[str, ...], ...]
+) -> Iterator[Fault]:
+    """Names in steps that the section of this kind, ``layers`` or ``rasters``, doesn't have."""
+    section = f"{kind}s"
+    given = document.data.get(section)
+    names = list(given) if isinstance(given, dict) else []
     shown = ", ".join(printable(name) for name in names[:_MOST_NAMED])
-    remedy = f"Layers in this file: {shown}." if names else "This file has no layers."
-    for keys in (("join", "layer"), ("nearest", "layer"), ("where", "inside")):
+    remedy = f"This file has no {section}."
+    if names:
+        remedy = f"{section.capitalize()} in this file: {shown}."
+    for keys in places:
         for path, name in texts(document, "streams", EACH, "steps", EACH, *keys):
             if name not in names:
-                message = f"no layer is named {document.quoted(path)}."
+                message = f"no {kind} is named {document.quoted(path)}."
                 yield document.fault(path, "unknown-name", message, remedy)
 
 
@@ -108,6 +135,7 @@ def _positions(document: Document) -> Iterator[Fault]:
 def _crs_names(document: Document) -> Iterator[Fault]:
     patterns = (
         ("layers", EACH, "crs"),
+        ("rasters", EACH, "crs"),
         ("streams", EACH, "crs"),
         ("streams", EACH, "steps", EACH, "reproject", "to"),
     )
@@ -138,22 +166,38 @@ def _crs_problem(name: str) -> str | None:
 def _layer_files(document: Document, folder: Path) -> Iterator[Fault]:
     for path, name in texts(document, "layers", EACH, "path"):
         if not has_layer_suffix(name):
-            message = f"{document.quoted(path)} does not end as a layer's file."
-            remedy = f"Use one of {', '.join(LAYER_SUFFIXES)}, or compile it beforehand."
-            yield document.fault(path, "unknown-suffix", message, remedy)
+            yield _suffix_fault(document, path, "layer", LAYER_SUFFIXES)
         elif (problem := file_problem(folder / name)) is not None:
             yield _file_fault(document, path, problem)
         elif name.lower().endswith(COMPILED_SUFFIX):
-            yield from _compiled_already(document, path[:-1])
+            remedy = "Remove it, and give --{} to geoweir compile."
+            yield from _without_effect(document, path[:-1], "layer", ("id", "keep"), remedy)
 
 
-def _compiled_already(document: Document, layer: KeyPath) -> Iterator[Fault]:
-    """Ids and properties of a compiled layer were chosen when it was compiled."""
-    for key in ("id", "keep"):
-        if value_at(document.data, *map(str, layer), key) is not None:
-            message = f"{key} has no effect on a compiled layer."
-            remedy = f"Remove it, and give --{key} to geoweir compile."
-            yield document.fault((*layer, key), "conflict", message, remedy)
+def _without_effect(
+    document: Document, place: KeyPath, kind: str, keys: tuple[str, ...], remedy: str
+) -> Iterator[Fault]:
+    """What was decided when the file was compiled."""
+    for key in keys:
+        if value_at(document.data, *map(str, place), key) is not None:
+            message = f"{key} has no effect on a compiled {kind}."
+            yield document.fault((*place, key), "conflict", message, remedy.format(key))
+
+
+def _raster_files(document: Document, folder: Path) -> Iterator[Fault]:
+    for path, name in texts(document, "rasters", EACH, "path"):
+        if not name.lower().endswith(RASTER_SUFFIXES):
+            yield _suffix_fault(document, path, "raster", RASTER_SUFFIXES)
+        elif (problem := file_problem(folder / name)) is not None:
+            yield _file_fault(document, path, problem)
+        elif name.lower().endswith(COMPILED_RASTER_SUFFIX):
+            keys = ("compile", "cache")
+            yield from _without_effect(document, path[:-1], "raster", keys, "Remove it.")
+
+
+def _suffix_fault(document: Document, path: KeyPath, kind: str, suffixes: tuple[str, ...]) -> Fault:
+    message = f"{document.quoted(path)} does not end as a {kind}'s file."
+    return document.fault(path, "unknown-suffix", message, f"Use one of {', '.join(suffixes)}.")
 
 
 def _file_fault(document: Document, path: KeyPath, problem: FileProblem) -> Fault:
@@ -226,10 +270,27 @@ def _state(document: Document, folder: Path) -> Iterator[Fault]:
             yield _file_fault(document, path, problem)
 
 
+def _spill(document: Document, folder: Path) -> Iterator[Fault]:
+    for path, name in texts(document, "queue", "spill", "path"):
+        if problem := folder_problem(folder / name):
+            yield _file_fault(document, path, problem)
+
+
 def check_values(document: Document, config: Config) -> list[Fault]:
     """Faults of values that are each right and don't fit each other or the machine."""
-    checks = (_boxes, _memory, _heat, _times)
+    checks = (_boxes, _memory, _heat, _times, _spill_place)
     return [fault for check in checks for fault in check(document, config)]
+
+
+def _spill_place(document: Document, config: Config) -> Iterator[Fault]:
+    path: KeyPath = ("queue", "when_full")
+    if config.queue.when_full == "spill" and config.queue.spill.path is None:
+        message = "spill has no place to go to."
+        yield document.fault(path, "missing-key", message, "Write queue.spill.path: a folder.")
+    if config.queue.when_full != "spill" and config.queue.spill.path is not None:
+        message = f"without effect with when_full: {config.queue.when_full}."
+        path = ("queue", "spill", "path")
+        yield document.fault(path, "no-effect", message, "Write when_full: spill.", "warning")
 
 
 def _boxes(document: Document, config: Config) -> Iterator[Fault]:

@@ -18,9 +18,6 @@ __all__ = ["UNBUILT_STEPS", "unbuilt"]
 _Test = Callable[[object], bool]
 
 UNBUILT_STEPS: Final = (
-    "sample",
-    "zonal",
-    "cloud",
     "fence",
     "proximity",
     "threshold",
@@ -32,20 +29,12 @@ UNBUILT_STEPS: Final = (
 _UNBUILT_FORMATS: Final = ("nmea", "sensorthings", "sparkplug", "wkb", "csv", "las")
 
 
-def _is_given(value: object) -> bool:
-    return value is not None
-
-
 def _is_two(value: object) -> bool:
     return value == 2 and isinstance(value, int)  # noqa: PLR2004 - MQTT's quality of service 2
 
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("rasters",), bool, "rasters are", "Remove them."),
-    (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
-    (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
-    (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),
     (
         ("streams", EACH, "format"),
         lambda value: value in _UNBUILT_FORMATS,
@@ -62,7 +51,6 @@ _WITHOUT_EFFECT: Final = (
     ("watchdog",),
     ("map",),
     ("pool", "sandbox"),
-    ("queue", "spill"),
     ("streams", EACH, "events"),
 )
 

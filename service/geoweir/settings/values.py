@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from geoweir.core.spec import LayerSpec, PoolSpec, StreamSpec
+from geoweir.core.spec import LayerSpec, PoolSpec, RasterSpec, StreamSpec
 
 __all__ = [
     "HttpSettings",
@@ -58,6 +58,9 @@ class HttpSettings:
     token: str | None = field(default=None, repr=False)
 
 
+WhenFull = Literal["backpressure", "spill", "drop"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSettings:
     """Where the state stands, and which dropped inputs are kept in it."""
@@ -68,6 +71,14 @@ class StateSettings:
     messages: int = 10_000
     size: int = 8_000_000
     age_s: float = 604_800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillSettings:
+    """Where inputs wait that the queue has no room for."""
+
+    path: str  # a folder
+    limit: int = 256_000_000  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +106,10 @@ class Settings:
     mqtt: MqttSettings
     streams: tuple[StreamSpec, ...]
     layers: tuple[LayerSpec, ...] = ()
+    rasters: tuple[RasterSpec, ...] = ()
     queue_limit: int = 500  # messages
+    when_full: WhenFull = "backpressure"
+    spill: SpillSettings | None = None  # where when_full is "spill"
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests
     state: StateSettings = StateSettings()

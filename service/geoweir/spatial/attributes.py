@@ -139,7 +139,7 @@ class Attributes:
         return column.get(_checked(indices, self._features))
 
     def _column(self, said: object) -> _Column:
-        if not isinstance(said, dict) or said.get("kind") not in ARRAYS:
+        if not isinstance(said, dict) or said.get("kind") not in [*ARRAYS]:  # of any JSON type
             raise _damaged()
         kind, count = said["kind"], _natural(said.get("count"))
         values, more = ARRAYS[kind]

@@ -22,10 +22,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from geoweir.errors import ConfigurationError
 from geoweir.spatial.compiling.build import LayerBuilder
-from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.file.opening import open_file
 from geoweir.spatial.ragged import Ragged
 
 __all__ = ["LayerFeatures", "open_layer", "ragged_of", "write_layer"]
@@ -57,31 +56,7 @@ def open_layer(path: str | Path) -> MappedFile:
     Raises:
         ConfigurationError: there is none, or a damaged or foreign one; one line that names it.
     """
-    try:
-        file = MappedFile.open(path)
-        _check(file)
-    except LayerFileError as error:
-        raise ConfigurationError(f"layer file {path}: {_as_sentences(str(error))}") from error
-    except OSError as error:
-        why = error.strerror or error
-        raise ConfigurationError(
-            f"layer file {path}: it can't be read ({why}). Correct the path or its permissions."
-        ) from error
-    return file
-
-
-def _check(file: MappedFile) -> None:
-    if file.header.kind != "layer":
-        raise LayerFileError(f"it is a compiled {file.header.kind}, not a layer")
-    if not isinstance(file.meta.get("crs"), str):
-        raise LayerFileError("its description is damaged: compile it again")
-
-
-def _as_sentences(text: str) -> str:
-    """What is wrong and what to do, which a colon parts, as one sentence each."""
-    what, _, remedy = text.partition(": ")
-    remedy = remedy or "give a file that geoweir compile has made"
-    return f"{what}. {remedy[0].upper()}{remedy[1:]}."
+    return open_file(path, "layer")
 
 
 def ragged_of(file: MappedFile) -> Ragged:

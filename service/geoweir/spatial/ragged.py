@@ -73,14 +73,15 @@ class Ragged:
         )
 
     def to_shapely(self, some: npt.NDArray[np.intp]) -> _Geometries:
-        """The geometries of some features; one of one part is no Multi-geometry.
+        """The geometries of some features; one of one part is no Multi-geometry, of none None.
 
         Raises:
             LayerFileError: what the arrays hold there are no geometries.
         """
         made: _Geometries = np.full(len(some), None, dtype=object)
+        has_parts = self.features[1:][some] != self.features[:-1][some]
         for dimension in (POINTS, LINES, SURFACES):
-            where = np.flatnonzero(self.dimensions[some] == dimension)
+            where = np.flatnonzero((self.dimensions[some] == dimension) & has_parts)
             if where.size:
                 made[where] = self._made(some[where], dimension)
         return made

@@ -39,6 +39,8 @@ class Intake:
         void: called with the ledgers' stream and lane when its unsettled inputs come again.
         on_lane: told of each opening and closing.
         repeats: where set, what tells inputs apart that came before; shared by a stream's lanes.
+        divert: takes over what the weir has no room for; False: the weir is to have what is left
+            in the list, from which only what has a verdict may be taken.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Intake:
         on_lane: Callable[[str, LaneOpened | LaneClosed], None],
         clocks: Clocks,
         repeats: Repeats | None = None,
+        divert: Callable[[list[Parcel]], Awaitable[bool]] | None = None,
     ) -> None:
         self._spec = spec
         self._inlet = inlet
@@ -69,6 +72,7 @@ class Intake:
         self._on_lane = on_lane
         self._clocks = clocks
         self._repeats = repeats
+        self._divert = divert
         self._prefilter = Prefilter(
             spec.prefilter, spec.limits.ids, geographic=spec.crs in GEOGRAPHIC
         )
@@ -127,10 +131,13 @@ class Intake:
             for start in range(0, len(parcel), self._piece)
         ]
         while self._hand:
+            # No turn of the loop lies between another's taking over and this letting go.
+            if self._divert is not None and await self._divert(self._hand):
+                self._hand = []
+                return
             piece = self._hand[0]
             self._account.advance(piece.ledger, piece.positions, Event.QUEUE)
             await self._put(piece)
-            # No turn of the loop lies between the weir's taking over and this letting go.
             self._hand.pop(0)
 
     def _receive(self, batch: Batch) -> Parcel:

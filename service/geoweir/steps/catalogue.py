@@ -6,15 +6,18 @@ from typing import Final
 
 from geoweir.core.spec import StepSpec
 from geoweir.errors import ConfigurationError
+from geoweir.steps.cloud import Cloud
 from geoweir.steps.drop import Drop
 from geoweir.steps.join import Join
 from geoweir.steps.keep import Keep
 from geoweir.steps.nearest import Nearest
 from geoweir.steps.python import Python
 from geoweir.steps.reproject import Reproject
+from geoweir.steps.sample import Sample
 from geoweir.steps.step import Step, StepContext
 from geoweir.steps.validate import Validate
 from geoweir.steps.where import Where
+from geoweir.steps.zonal import Zonal
 
 __all__ = ["STEPS", "make_step"]
 
@@ -23,6 +26,9 @@ STEPS: Final[dict[str, type[Step]]] = {
     "validate": Validate,
     "join": Join,
     "nearest": Nearest,
+    "sample": Sample,
+    "zonal": Zonal,
+    "cloud": Cloud,
     "where": Where,
     "keep": Keep,
     "drop": Drop,

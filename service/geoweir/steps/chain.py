@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import Final
 
 import shapely
@@ -25,14 +26,13 @@ from geoweir.core.prefilter import Prefilter
 from geoweir.core.spec import StreamSpec, WorkerSpec
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage
 from geoweir.spatial.crs import KnownCrs, is_geographic, transformer
-from geoweir.spatial.file.format import SHORT
-from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.geodetic import Geodetic
 from geoweir.spatial.layer import Layer
+from geoweir.spatial.raster.raster import Raster, load_tiff
 from geoweir.steps.catalogue import make_step
 from geoweir.steps.step import StepContext
 
-__all__ = ["Chain", "chains", "known_crs", "open_layer"]
+__all__ = ["Chain", "chains", "known_crs"]
 
 _PUBLISHED: Final = outcome_of(Outcome.PUBLISHED)
 _NO_FEATURES: Final = outcome_of(Outcome.FILTERED, "no-features")
@@ -47,8 +47,7 @@ class Chain:
         self._decoder = make_decoder(spec)
         self._rejected_topic = TopicTemplate.parse(spec.rejected.topic)
         self._steps = [make_step(step, context) for step in spec.steps]
-        versions = {name: layer.version[:SHORT] for name, layer in context.used.items()}
-        self._encoder = make_encoder(spec, versions)
+        self._encoder = make_encoder(spec, context.versions())
         self._box = Prefilter(spec.prefilter, spec.limits.ids, geographic=is_geographic(spec.crs))
         _warm(spec, context)
 
@@ -127,13 +126,16 @@ def _codes(count: int, features: Features, rejected: Mapping[int, Rejection]) ->
     return bytes(codes)
 
 
-def known_crs(spec: WorkerSpec, layers: Mapping[str, Layer]) -> KnownCrs:
-    """Every CRS that the configuration or a layer of it names.
+def known_crs(
+    spec: WorkerSpec, layers: Mapping[str, Layer], rasters: Mapping[str, Raster]
+) -> KnownCrs:
+    """Every CRS that the configuration, or a layer or raster of it, names.
 
     Raises:
         ConfigurationError: PROJ doesn't know one.
     """
-    names = {stream.crs for stream in spec.streams} | {layer.crs for layer in layers.values()}
+    names = {stream.crs for stream in spec.streams}
+    names |= {layer.crs for layer in layers.values()} | {raster.crs for raster in rasters.values()}
     names |= {
         step.options["to"]
         for stream in spec.streams
@@ -143,23 +145,38 @@ def known_crs(spec: WorkerSpec, layers: Mapping[str, Layer]) -> KnownCrs:
     return KnownCrs(names)
 
 
-def open_layer(name: str, descriptor: int) -> Layer:
-    """The layer in an open file; LayerFileError where there is none."""
-    return Layer.open(name, MappedFile(descriptor))
-
-
-def chains(spec: WorkerSpec, layers: Mapping[str, Layer]) -> list[Chain]:
+def chains(
+    spec: WorkerSpec,
+    layers: Mapping[str, Layer],
+    rasters: Mapping[str, Raster] = MappingProxyType({}),
+) -> list[Chain]:
     """A chain per stream, in the order of the spec, warm and ready.
 
+    GeoTIFFs that are read in parts are opened here, by the process that reads them: GDAL's handles
+    cross no fork.
+
+    Args:
+        spec: what the worker is for.
+        layers: every layer, by name.
+        rasters: every compiled raster, by name.
+
     Raises:
-        ConfigurationError: a step, layer or CRS isn't what the configuration may hold.
+        ConfigurationError: a step, layer, raster or CRS isn't what the configuration may hold.
         WorkerError: a user's module can't be imported.
     """
-    crs = known_crs(spec, layers)
+    in_parts = {one.name: load_tiff(one) for one in spec.rasters if one.in_parts}
+    rasters = {**rasters, **in_parts}
+    crs = known_crs(spec, layers, rasters)
     return [
         Chain(
             stream,
-            StepContext(stream=stream, layers=layers, crs=crs, module_path=spec.module_path),
+            StepContext(
+                stream=stream,
+                layers=layers,
+                rasters=rasters,
+                crs=crs,
+                module_path=spec.module_path,
+            ),
         )
         for stream in spec.streams
     ]
@@ -169,9 +186,11 @@ def _warm(spec: StreamSpec, context: StepContext) -> None:
     """Makes the transformers that the steps will use: the first costs 12 ms."""
     crs = spec.crs
     for step in spec.steps:
-        layer = context.layers.get(step.options.get("layer") or step.options.get("inside") or "")
-        if layer is not None and layer.crs != crs:
-            context.crs.transformer(crs, layer.crs)
+        layer = context.layers.get(step.layer or "")
+        raster = context.rasters.get(step.raster or "")
+        for other in (layer, raster):
+            if other is not None and other.crs != crs:
+                context.crs.transformer(crs, other.crs)
         if layer is not None and step.name == "nearest":
             base = Geodetic.under(layer.crs).name
             transformer(crs, base)

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from shapely.errors import ShapelyError
 
 from geoweir.codec.features import Features
-from geoweir.core.spec import StreamSpec
+from geoweir.core.spec import Reference, StreamSpec
 from geoweir.errors import ConfigurationError
 from geoweir.spatial.crs import KnownCrs
+from geoweir.spatial.file.format import SHORT
 from geoweir.spatial.layer import Layer, TooComplexError
+from geoweir.spatial.raster.raster import Raster
 
 __all__ = ["Indices", "Step", "StepContext", "singly"]
 
@@ -32,27 +34,44 @@ class StepContext:
     Attributes:
         stream: the stream.
         layers: the layers of the configuration, by name.
+        rasters: the rasters of the configuration, by name.
         crs: the CRSs that the configuration names.
         module_path: folder of the configuration, where users' modules are.
-        used: the layers that steps have asked for.
+        used: what steps have asked for.
     """
 
     stream: StreamSpec
     layers: Mapping[str, Layer]
     crs: KnownCrs
+    rasters: Mapping[str, Raster] = field(default_factory=dict)
     module_path: str | None = None
-    used: dict[str, Layer] = field(default_factory=dict)
+    used: dict[Reference, Layer | Raster] = field(default_factory=dict)
 
     def layer(self, name: str) -> Layer:
         """A layer by its name; ConfigurationError where there is none."""
         try:
-            layer = self.used[name] = self.layers[name]
+            layer = self.used[Reference("layer", name)] = self.layers[name]
         except KeyError:
             known = ", ".join(self.layers) or "none"
             raise ConfigurationError(
                 f"stream {self.stream.name}: no layer is named {name!r}. Layers: {known}."
             ) from None
         return layer
+
+    def raster(self, name: str) -> Raster:
+        """A raster by its name; ConfigurationError where there is none."""
+        try:
+            raster = self.used[Reference("raster", name)] = self.rasters[name]
+        except KeyError:
+            known = ", ".join(self.rasters) or "none"
+            raise ConfigurationError(
+                f"stream {self.stream.name}: no raster is named {name!r}. Rasters: {known}."
+            ) from None
+        return raster
+
+    def versions(self) -> dict[Reference, str]:
+        """The version of all that steps have asked for; a GeoTIFF read in parts has none."""
+        return {one: used.version[:SHORT] for one, used in self.used.items() if used.version}
 
 
 class Step(Protocol):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from geoweir.core.outcome import Outcome
+from geoweir.core.spec import Reference
 from geoweir.telemetry.log import write
 from geoweir.telemetry.metrics import Direction, Metrics, Recent
 
@@ -27,10 +28,10 @@ __all__ = [
     "KeptRemoved",
     "LaneClosed",
     "LaneOpened",
-    "LayerCompiling",
-    "LayerFailed",
-    "LayerLoaded",
     "OutputRefused",
+    "ReferenceCompiling",
+    "ReferenceFailed",
+    "ReferenceLoaded",
     "ServiceDraining",
     "ServiceReady",
     "ServiceStopped",
@@ -235,37 +236,33 @@ class OutputRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerLoaded:
-    """A layer is in use."""
+class ReferenceLoaded:
+    """A layer or raster is in use; ``size`` is what the file says of its size."""
 
-    layer: str
+    reference: Reference
     version: str
-    features: int
+    size: Mapping[str, int]
 
     def emit(self, log: logging.Logger, metrics: Metrics) -> None:
         """Logs it and shows its version."""
-        write(
-            log,
-            logging.INFO,
-            "layer-loaded",
-            layer=self.layer,
-            version=self.version,
-            features=self.features,
-        )
-        metrics.layer_loaded(self.layer, self.version)
+        kind, name = self.reference
+        shown: dict[str, Any] = {kind: name, "version": self.version, **self.size}
+        write(log, logging.INFO, f"{kind}-loaded", **shown)
+        metrics.reference_loaded(self.reference, self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerFailed:
-    """A layer, or a new version of it, can't be used."""
+class ReferenceFailed:
+    """A layer or raster, or a new version of it, can't be used."""
 
-    layer: str
+    reference: Reference
     why: str
 
     def emit(self, log: logging.Logger, metrics: Metrics) -> None:
         """Logs and counts it."""
-        write(log, logging.ERROR, "layer-failed", layer=self.layer, why=self.why)
-        metrics.layer_failed(self.layer)
+        kind, name = self.reference
+        write(log, logging.ERROR, f"{kind}-failed", **{kind: name}, why=self.why)
+        metrics.reference_failed(self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,15 +282,16 @@ class FenceRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCompiling:
+class ReferenceCompiling:
     """A plain source is being compiled, which may take a while."""
 
-    layer: str
+    reference: Reference
     source: str
 
     def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002 - nothing to count
         """Logs it."""
-        write(log, logging.INFO, "layer-compiling", layer=self.layer, source=self.source)
+        kind, name = self.reference
+        write(log, logging.INFO, f"{kind}-compiling", **{kind: name}, source=self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,6 +373,55 @@ class StoreDamaged:
         """Logs and counts it."""
         write(log, logging.ERROR, "store-damaged", detail=self.why, aside=self.aside)
         metrics.store_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillFailed:
+    """The spill can't take anything from now on: inputs wait at the broker."""
+
+    why: str  # of core.kept.TROUBLES
+    detail: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it; a full spill is a bound that was reached, the rest is a fault."""
+        level = logging.WARNING if self.why == "full" else logging.ERROR
+        write(log, level, "spill-failed", self.why, detail=self.detail)
+        metrics.spill_is_up = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillWorks:
+    """The spill takes inputs again."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "spill-works")
+        metrics.spill_is_up = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillDamaged:
+    """A file of the spill is damaged; a copy of it stays."""
+
+    detail: str
+    lost: int  # inputs that can't be found any more
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(log, logging.ERROR, "spill-damaged", detail=self.detail, lost=self.lost)
+        metrics.spill_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillLeft:
+    """Inputs wait on the disk for a stream that isn't configured; they stay."""
+
+    stream: str
+    n: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002
+        """Logs it."""
+        write(log, logging.WARNING, "spill-left", stream=self.stream, n=self.n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

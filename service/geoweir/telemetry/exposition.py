@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from geoweir.core.outcome import REASON_CODES
+from geoweir.core.spec import REFERENCE_KINDS, ReferenceKind
 from geoweir.telemetry.histogram import Histogram
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import GatewayReading, Snapshot
@@ -238,6 +239,22 @@ def _store(metrics: Metrics, snapshot: Snapshot) -> Iterator[Metric]:
         ),
     )
     yield _value("geoweir_retrying", "Of them, those without an outcome.", snapshot.retrying)
+    yield _value(
+        "geoweir_spill_messages", "Inputs in the spill without an outcome.", snapshot.spill_messages
+    )
+    yield _value("geoweir_spill_bytes", "Bytes of the spill's files.", snapshot.spill_bytes)
+    yield _value(
+        "geoweir_spill_limit_bytes", "Bytes that they may have; 0 without.", snapshot.spill_limit
+    )
+    yield _value(
+        "geoweir_spill_up", "1 while the spill takes what it is given.", metrics.spill_is_up
+    )
+    yield _counter(
+        "geoweir_spill_damaged",
+        "Files of the spill that were damaged.",
+        (),
+        [((), metrics.spill_damages)],
+    )
 
 
 def _service(metrics: Metrics) -> Iterator[Metric]:
@@ -262,18 +279,8 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
         ("kind",),
         (((kind,), count) for kind, count in metrics.publish_failures.items()),
     )
-    yield _gauge(
-        "geoweir_layer_info",
-        "The version of each layer in use.",
-        ("layer", "version"),
-        (((layer, version), 1) for layer, version in metrics.layer_versions.items()),
-    )
-    yield _counter(
-        "geoweir_layer_load_errors",
-        "Layers that could not be loaded.",
-        ("layer",),
-        (((layer,), count) for layer, count in metrics.layer_errors.items()),
-    )
+    for kind in REFERENCE_KINDS:
+        yield from _references(metrics, kind)
     yield _counter(
         "geoweir_fences_refused",
         "Features of a live layer that were refused; those before them stay.",
@@ -282,6 +289,23 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
     )
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]
+    )
+
+
+def _references(metrics: Metrics, kind: ReferenceKind) -> Iterator[Metric]:
+    versions = metrics.versions.items()
+    yield _gauge(
+        f"geoweir_{kind}_info",
+        f"The version of each {kind} in use.",
+        (kind, "version"),
+        (((one.name, version), 1) for one, version in versions if one.kind == kind),
+    )
+    errors = metrics.load_errors.items()
+    yield _counter(
+        f"geoweir_{kind}_load_errors",
+        f"{kind.capitalize()}s that could not be loaded.",
+        (kind,),
+        (((one.name,), count) for one, count in errors if one.kind == kind),
     )
 
 

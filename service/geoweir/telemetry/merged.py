@@ -30,6 +30,9 @@ _SUMMED: Final = frozenset(
         "geoweir_kept_messages",
         "geoweir_kept_bytes",
         "geoweir_retrying",
+        "geoweir_spill_messages",
+        "geoweir_spill_bytes",
+        "geoweir_spill_limit_bytes",
     }
 )
 #: The oldest, the last, what any process does, and bounds that each process has for itself.
@@ -47,11 +50,12 @@ _LARGEST: Final = frozenset(
         "geoweir_undervoltage",
         "geoweir_pressure_ratio",
         "geoweir_layer_info",
+        "geoweir_raster_info",
         "geoweir_build_info",
     }
 )
 #: 1 only when it is so in every process: one that is away has none.
-_SMALLEST: Final = frozenset({"geoweir_mqtt_connected", "geoweir_store_up"})
+_SMALLEST: Final = frozenset({"geoweir_mqtt_connected", "geoweir_store_up", "geoweir_spill_up"})
 
 _HELD: Final = "geoweir_in_flight"
 _RETURNED: Final = "geoweir_returned_total"

@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeVar
 
 from geoweir.core.kept import BOUNDS, TROUBLES
 from geoweir.core.outcome import Outcome
+from geoweir.core.spec import Reference
 from geoweir.telemetry.histogram import Histogram
 
 __all__ = [
@@ -104,7 +105,7 @@ class Metrics:
 
     Args:
         streams: the name of each stream and the names of its steps, in order.
-        layers: the names of all layers.
+        references: all layers and rasters.
         live: the name of each live layer and that of its lane.
         version: of geoweir.
         clock: monotonic seconds.
@@ -114,7 +115,7 @@ class Metrics:
         self,
         *,
         streams: Mapping[str, Sequence[str]],
-        layers: Sequence[str] = (),
+        references: Sequence[Reference] = (),
         live: Mapping[str, str] = MappingProxyType({}),
         version: str,
         clock: Callable[[], float] = time.monotonic,
@@ -130,9 +131,11 @@ class Metrics:
         self.removed = Counter(dict.fromkeys(BOUNDS, 0))
         self.retried = {name: dict.fromkeys(Outcome, 0) for name in streams}
         self.store_is_up = True
+        self.spill_is_up = True
+        self.spill_damages = 0
         self.store_damages = 0
-        self.layer_versions: dict[str, str] = {}
-        self.layer_errors = Counter(dict.fromkeys(layers, 0))
+        self.versions: dict[Reference, str] = {}  # of what is in use
+        self.load_errors = Counter(dict.fromkeys(references, 0))
         self.fences_refused = Counter(dict.fromkeys(live, 0))
         self.recent: deque[Recent] = deque(maxlen=_RECENT)
         self._up: dict[tuple[Direction, str], bool] = {("out", ""): False}
@@ -201,13 +204,13 @@ class Metrics:
         """Retried inputs have an outcome; the account counts it as every other."""
         self.retried[stream][outcome] += n
 
-    def layer_loaded(self, layer: str, version: str) -> None:
-        """A layer is in use in this version; the series of the version before goes."""
-        self.layer_versions[_known(layer, self.layer_errors)] = version
+    def reference_loaded(self, reference: Reference, version: str) -> None:
+        """It is in use in this version; the series of the version before goes."""
+        self.versions[_known(reference, self.load_errors)] = version
 
-    def layer_failed(self, layer: str) -> None:
-        """A layer could not be loaded."""
-        self.layer_errors[_known(layer, self.layer_errors)] += 1
+    def reference_failed(self, reference: Reference) -> None:
+        """It could not be loaded."""
+        self.load_errors[_known(reference, self.load_errors)] += 1
 
     def fence_refused(self, layer: str) -> None:
         """A Feature of a live layer was refused."""

@@ -92,6 +92,7 @@ STEPS: list[tuple[str, dict[str, object]]] = [
 
 def test_every_key_of_the_contract_is_known(folder: Folder) -> None:
     folder.write("counties.gwl", "")
+    folder.write("dem.tif", "")
     assert {fault.code for fault in folder.load(CONTRACT).faults} == {"not-built"}
 
 

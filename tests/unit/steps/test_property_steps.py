@@ -28,6 +28,5 @@ def test_an_unknown_step_is_named_with_those_that_there_are() -> None:
 
 
 def test_the_catalogue_has_the_steps_of_the_contract() -> None:
-    assert set(STEPS) == {
-        "reproject", "validate", "join", "nearest", "where", "keep", "drop", "python",
-    }  # fmt: skip
+    geometry = {"reproject", "validate", "join", "nearest", "sample", "zonal", "cloud"}
+    assert set(STEPS) == geometry | {"where", "keep", "drop", "python"}

@@ -2,9 +2,13 @@ import logging
 
 import pytest
 
+from geoweir.core.spec import Reference
 from geoweir.telemetry import events
 from geoweir.telemetry.log import LOGGER
 from geoweir.telemetry.metrics import Metrics
+
+LAYER = Reference("layer", "l")
+RASTER = Reference("raster", "r")
 
 CASES: list[tuple[events.Event, str]] = [
     (events.InputsRejected(stream="s", reason="json", n=2, detail="d"), "inputs-rejected"),
@@ -18,9 +22,14 @@ CASES: list[tuple[events.Event, str]] = [
     (events.LaneOpened(stream="s", lane="s", epoch=1, resumed=True), "lane-opened"),
     (events.LaneClosed(stream="s", lane="s", epoch=1, why="w"), "lane-closed"),
     (events.OutputRefused(kind="result", topic="t", code=135, text="no"), "output-refused"),
-    (events.LayerLoaded(layer="l", version="1", features=3), "layer-loaded"),
-    (events.LayerFailed(layer="l", why="w"), "layer-failed"),
-    (events.LayerCompiling(layer="l", source="s"), "layer-compiling"),
+    (events.ReferenceLoaded(reference=LAYER, version="1", size={"features": 3}), "layer-loaded"),
+    (events.ReferenceFailed(reference=LAYER, why="w"), "layer-failed"),
+    (events.ReferenceCompiling(reference=LAYER, source="s"), "layer-compiling"),
+    (
+        events.ReferenceLoaded(reference=RASTER, version="2", size={"width": 3, "height": 4}),
+        "raster-loaded",
+    ),
+    (events.ReferenceFailed(reference=RASTER, why="w"), "raster-failed"),
     (events.FenceRefused(layer="l", topic="t", why="w"), "fence-refused"),
     (events.ServiceReady(version="1", url="u"), "ready"),
     (events.ServiceDraining(why="SIGTERM", in_flight=1, grace_s=10.0), "draining"),
@@ -34,7 +43,9 @@ CASES: list[tuple[events.Event, str]] = [
 
 
 def new_metrics() -> Metrics:
-    return Metrics(streams={"s": []}, layers=["l"], live={"l": "layer:l"}, version="1")
+    return Metrics(
+        streams={"s": []}, references=[LAYER, RASTER], live={"l": "layer:l"}, version="1"
+    )
 
 
 @pytest.mark.parametrize(("event", "name"), CASES, ids=[name for _, name in CASES])
@@ -62,9 +73,9 @@ def test_events_count_in_the_same_call() -> None:
 
     assert metrics.restarts["crash"] == 1
     assert metrics.publish_failures["result"] == 1
-    assert metrics.layer_errors["l"] == 1
+    assert metrics.load_errors[LAYER] == 1
     assert metrics.fences_refused["l"] == 1
-    assert metrics.layer_versions == {"l": "1"}
+    assert metrics.versions == {LAYER: "1", RASTER: "2"}
     assert metrics.reconnects == {"in": 1, "out": 0}
     assert (metrics.not_kept["busy"], metrics.removed["age"]) == (3, 4)
     assert (metrics.store_damages, metrics.store_is_up) == (1, True)

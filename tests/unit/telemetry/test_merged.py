@@ -5,10 +5,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from geoweir.core.account import StreamTotals
 from geoweir.core.outcome import Outcome
+from geoweir.core.spec import Reference
 from geoweir.telemetry import merged
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import GatewayReading, SlotReading, Snapshot
+
+ZONES = Reference("layer", "zones")
 
 WARM = GatewayReading(celsius=61.0, limit=75.0, frequency_hz=1e9, speed=0.9, is_undervolted=False)
 
@@ -22,8 +25,8 @@ def page(
     gateway: GatewayReading | None = None,
 ) -> bytes:
     """A page as a process renders it: so many published, so many in flight."""
-    metrics = Metrics(streams={"s": ["join"]}, layers=["zones"], version="1")
-    metrics.layer_loaded("zones", "v")
+    metrics = Metrics(streams={"s": ["join"]}, references=[ZONES], version="1")
+    metrics.reference_loaded(ZONES, "v")
     for direction in ("in", "out"):
         metrics.connected(direction, up=connected, stream="s" if direction == "in" else "")
     metrics.latency("s", 0.02, received)

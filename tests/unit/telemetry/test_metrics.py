@@ -7,15 +7,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from geoweir.core.account import Account, Event
 from geoweir.core.lane import DURABLE
 from geoweir.core.outcome import REASON_CODES, Outcome
+from geoweir.core.spec import Reference
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.metrics import Metrics, step_labels
 from geoweir.telemetry.snapshot import WORKER_STATES, SlotReading, Snapshot, reasons_of
+
+ZONES = Reference("layer", "zones")
 
 STREAMS = {"buses": ["reproject", "join", "join"], "ships": []}
 
 
 def new_metrics(clock: Callable[[], float] = lambda: 0.0) -> Metrics:
-    return Metrics(streams=STREAMS, layers=["zones"], version="9.9", clock=clock)
+    return Metrics(streams=STREAMS, references=[ZONES], version="9.9", clock=clock)
 
 
 def snapshot_of(account: Account, held: dict[str, int] | None = None) -> Snapshot:
@@ -55,7 +58,7 @@ def test_every_outcome_and_reason_of_every_stream_is_zero_from_the_start() -> No
 
 def test_every_metric_of_this_version_is_shown() -> None:
     metrics = new_metrics()
-    metrics.layer_loaded("zones", "v1")
+    metrics.reference_loaded(ZONES, "v1")
 
     names = {name.partition("[")[0] for name in samples(metrics)}
 
@@ -146,8 +149,8 @@ def test_a_worker_that_names_too_many_steps_makes_no_series() -> None:
     [
         lambda m: m.worker_restarted("because"),
         lambda m: m.publish_refused("thing"),
-        lambda m: m.layer_loaded("unknown", "1"),
-        lambda m: m.layer_failed("unknown"),
+        lambda m: m.reference_loaded(Reference("layer", "unknown"), "1"),
+        lambda m: m.reference_failed(Reference("layer", "unknown")),
         lambda m: m.connected("in", up=True, stream="unknown"),
         lambda m: m.received("unknown", 1.0),
     ],
@@ -192,8 +195,8 @@ def test_in_is_connected_only_when_every_stream_is() -> None:
 def test_a_layer_shows_only_its_version_in_use() -> None:
     metrics = new_metrics()
 
-    metrics.layer_loaded("zones", "v1")
-    metrics.layer_loaded("zones", "v2")
+    metrics.reference_loaded(ZONES, "v1")
+    metrics.reference_loaded(ZONES, "v2")
 
     shown = samples(metrics)
     assert key("geoweir_layer_info", layer="zones", version="v1") not in shown

@@ -1,4 +1,4 @@
-"""Compiling layers in a process of its own, so that the service holds no geometry library."""
+"""Compiling sources in a process of its own, so that the service holds no geometry library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from geoweir.core.spec import LayerSpec
+from geoweir.core.spec import LayerSpec, RasterSpec
 from geoweir.errors import GeoweirError
 from geoweir.pool.forkserver import sparse_environment
 
@@ -29,13 +29,15 @@ class CompileError(GeoweirError):
     """What was to be compiled can't be, or not in time; one sentence."""
 
 
-async def compile_source(spec: LayerSpec) -> Path:
-    """Where the compiled form of a layer's plain source is; made now if it isn't there.
+async def compile_source(spec: LayerSpec | RasterSpec) -> Path:
+    """Where the compiled form of a plain source is; made now if it isn't there.
 
     Raises:
         CompileError: in the compiler's own words.
     """
-    said = await _run(["prepare", msgspec.json.encode(spec).decode()], SOURCE_S)
+    said = await _run(
+        ["prepare", spec.reference.kind, msgspec.json.encode(spec).decode()], SOURCE_S
+    )
     return Path(said.strip())
 
 

@@ -1,4 +1,4 @@
-"""The layers of a service: opened once, handed to all workers, replaced when they change."""
+"""Layers and rasters of a service: opened once, handed to all workers, replaced on change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from geoweir.app.layers.opening import (
     open_path,
     stamp_of,
 )
-from geoweir.core.spec import LayerSpec, StreamSpec
+from geoweir.core.spec import LayerSpec, RasterSpec, Reference, ReferenceKind, StreamSpec
 from geoweir.errors import ConfigurationError
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.pool.shelf import Shelf, ShelfFile
@@ -32,31 +32,37 @@ from geoweir.telemetry import events
 
 __all__ = ["Layers", "needed_fields"]
 
-_COMPILED: Final = ".gwl"
-_KNOWN: Final = 4  # versions of one layer that are remembered: tried ones and the one in use
+_COMPILED: Final[dict[ReferenceKind, str]] = {"layer": ".gwl", "raster": ".gwr"}
+_KNOWN: Final = 4  # versions of one file that are remembered: tried ones and the one in use
 
 
 @dataclass(slots=True)
-class _Layer:
-    """One layer as it is now."""
+class _Held:
+    """One layer or raster as it is now."""
 
-    spec: LayerSpec
-    needed: set[str]
+    spec: LayerSpec | RasterSpec
+    needed: set[str] = field(default_factory=set)
     stamp: Stamp | None = None  # of the source, when it was last tried
     crs: str | None = None
     version: str = ""  # on the shelf
-    features: dict[str, int] = field(default_factory=dict)  # by version
+    sizes: dict[str, Mapping[str, int]] = field(default_factory=dict)  # by version
+
+    @property
+    def reference(self) -> Reference:
+        return self.spec.reference
 
     @property
     def source(self) -> str:
-        return self.spec.topic or Path(self.spec.path).name
+        topic = self.spec.topic if isinstance(self.spec, LayerSpec) else ""
+        return topic or Path(self.spec.path).name
 
 
 class Layers:
-    """Opens, watches and replaces layers; told by the shelf what workers do with them.
+    """Opens, watches and replaces layers and rasters; told by the shelf what workers do with them.
 
     Args:
-        specs: the layers of the configuration.
+        layers: those of the configuration.
+        rasters: those of the configuration; what is read in parts is left to the workers.
         streams: whose steps use them.
         emit: for events.
         send: for the retained messages on what is in use.
@@ -65,7 +71,8 @@ class Layers:
 
     def __init__(
         self,
-        specs: Sequence[LayerSpec],
+        layers: Sequence[LayerSpec],
+        rasters: Sequence[RasterSpec],
         streams: Sequence[StreamSpec],
         *,
         emit: Callable[[events.Event], None],
@@ -73,7 +80,11 @@ class Layers:
         make_inlet: Callable[[LayerSpec, Callable[[bool], None]], MqttInlet],
     ) -> None:
         needed = needed_fields(streams)
-        self._layers = {spec.name: _Layer(spec, needed.get(spec.name, set())) for spec in specs}
+        held = [
+            *(_Held(spec, needed.get(spec.name, set())) for spec in layers),
+            *(_Held(spec) for spec in rasters if not spec.in_parts),
+        ]
+        self._held = {one.reference: one for one in held}
         self._emit = emit
         self._send = send
         self._make_inlet = make_inlet
@@ -82,28 +93,27 @@ class Layers:
         self.shelf = Shelf(self)
 
     async def start(self) -> None:
-        """Opens every layer, live ones without a feature yet.
+        """Opens every file; live layers are without a feature yet.
 
         Raises:
             ConfigurationError: one can't be used; one line.
         """
-        for layer in self._layers.values():
+        for held in self._held.values():
             try:
-                await self._open(layer, is_first=True)
+                await self._open(held, is_first=True)
             except (LayerFileError, CompileError) as error:
-                raise ConfigurationError(f"layer {layer.spec.name}: {error}") from error
+                raise ConfigurationError(f"{held.reference}: {error}") from error
 
     async def run(self) -> None:
         """Watches files and topics until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for layer in self._layers.values():
-                name = f"layer {layer.spec.name}"
-                if layer.spec.is_live:
-                    live = self._make_live(layer)
+            for held in self._held.values():
+                if isinstance(held.spec, LayerSpec) and held.spec.is_live:
+                    live = self._make_live(held, held.spec)
                     self._live.append(live)
-                    tasks.create_task(live.run(), name=name)
+                    tasks.create_task(live.run(), name=str(held.reference))
                 else:
-                    tasks.create_task(self._watch(layer), name=name)
+                    tasks.create_task(self._watch(held), name=str(held.reference))
 
     async def first_sets(self) -> None:
         """Waits until what was retained at the start is in every live layer."""
@@ -122,21 +132,21 @@ class Layers:
 
     # What the shelf tells.
 
-    def taken(self, name: str, version: str) -> None:
+    def taken(self, reference: Reference, version: str) -> None:
         """A worker is the first to use this version."""
-        layer = self._layers[name]
-        features = layer.features.get(version, 0)
-        self._emit(events.LayerLoaded(layer=name, version=version, features=features))
+        held = self._held[reference]
+        size = held.sizes.get(version, {})
+        self._emit(events.ReferenceLoaded(reference=reference, version=version, size=size))
         body = {
-            "layer": name,
+            reference.kind: reference.name,
             "version": version,
-            "features": features,
-            "source": layer.source,
+            **size,
+            "source": held.source,
             "since": time.time(),
         }
         self._send(
             Outgoing(
-                f"geoweir/layers/{name}",
+                f"geoweir/{reference.kind}s/{reference.name}",
                 orjson.dumps(body),
                 qos=1,
                 retain=True,
@@ -144,88 +154,90 @@ class Layers:
             )
         )
 
-    def refused(self, name: str, version: str, why: str) -> None:
+    def refused(self, reference: Reference, version: str, why: str) -> None:
         """A worker can't use this version, and goes on with the one before."""
-        self._emit(events.LayerFailed(layer=name, why=f"version {version}: {why}"))
-        layer = self._layers[name]
-        layer.version = next((f.version for f in self.shelf.files() if f.name == name), "")
+        self._emit(events.ReferenceFailed(reference=reference, why=f"version {version}: {why}"))
+        files = self.shelf.files()
+        before = next((file.version for file in files if file.reference == reference), "")
+        self._held[reference].version = before
 
     # Files.
 
-    async def _watch(self, layer: _Layer) -> None:
+    async def _watch(self, held: _Held) -> None:
         hurry = asyncio.Event()
         self._hurry.add(hurry)
         while True:
             try:
-                async with asyncio.timeout(layer.spec.check_s):
+                async with asyncio.timeout(held.spec.check_s):
                     await hurry.wait()
             except TimeoutError:
                 pass
             hurry.clear()
-            stamp = await asyncio.to_thread(stamp_of, layer.spec.path)
-            if stamp != layer.stamp:
-                await self._replace(layer, stamp)
+            stamp = await asyncio.to_thread(stamp_of, held.spec.path)
+            if stamp != held.stamp:
+                await self._replace(held, stamp)
 
-    async def _replace(self, layer: _Layer, stamp: Stamp | None) -> None:
+    async def _replace(self, held: _Held, stamp: Stamp | None) -> None:
         """Takes a changed file up, or says why not; a file is tried once as it is."""
-        layer.stamp = stamp
+        held.stamp = stamp
         try:
-            await self._open(layer)
+            await self._open(held)
         except (LayerFileError, CompileError) as error:
-            self._emit(events.LayerFailed(layer=layer.spec.name, why=f"kept as it was: {error}"))
+            self._fail(held, f"kept as it was: {error}")
 
-    async def _open(self, layer: _Layer, *, is_first: bool = False) -> None:
-        spec = layer.spec
-        if spec.is_live:
+    async def _open(self, held: _Held, *, is_first: bool = False) -> None:
+        spec, kind = held.spec, held.reference.kind
+        if isinstance(spec, LayerSpec) and spec.is_live:
             descriptor = await compile_sequence(spec.live_crs, b"")
-            self._put(layer, await asyncio.to_thread(open_descriptor, descriptor))
+            self._put(held, await asyncio.to_thread(open_descriptor, descriptor, kind))
             return
         path = Path(spec.path)
-        if path.suffix.lower() != _COMPILED:
-            layer.stamp = await asyncio.to_thread(stamp_of, path)
-            self._emit(events.LayerCompiling(layer=spec.name, source=layer.source))
+        if path.suffix.lower() != _COMPILED[kind]:
+            held.stamp = await asyncio.to_thread(stamp_of, path)
+            self._emit(events.ReferenceCompiling(reference=held.reference, source=held.source))
             path = await compile_source(spec)
-        opened = await asyncio.to_thread(open_path, path, whole=not is_first)
+        opened = await asyncio.to_thread(open_path, path, kind, whole=not is_first)
         if spec.path == str(path):
-            layer.stamp = opened.stamp
-        self._put(layer, opened)
+            held.stamp = opened.stamp
+        self._put(held, opened)
 
-    def _put(self, layer: _Layer, opened: Opened) -> None:
+    def _put(self, held: _Held, opened: Opened) -> None:
         """Has workers take up an open file, if it fits; nothing happens if they have its like."""
         try:
-            check_fit(opened, layer.crs, layer.needed)
+            check_fit(opened, held.crs, held.needed)
         except LayerFileError:
             os.close(opened.descriptor)
             raise
-        if opened.version == layer.version:
+        if opened.version == held.version:
             os.close(opened.descriptor)
             return
-        layer.crs, layer.version = opened.crs, opened.version
-        layer.features[opened.version] = opened.features
-        for old in list(layer.features)[:-_KNOWN]:
-            del layer.features[old]
-        self.shelf.put(ShelfFile(layer.spec.name, opened.version, opened.descriptor))
+        held.crs, held.version = opened.crs, opened.version
+        held.sizes[opened.version] = opened.size
+        for old in list(held.sizes)[:-_KNOWN]:
+            del held.sizes[old]
+        self.shelf.put(ShelfFile(held.reference, opened.version, opened.descriptor))
+
+    def _fail(self, held: _Held, why: str) -> None:
+        self._emit(events.ReferenceFailed(reference=held.reference, why=why))
 
     # Topics.
 
-    def _make_live(self, layer: _Layer) -> LiveLayer:
-        spec = layer.spec
-
+    def _make_live(self, held: _Held, spec: LayerSpec) -> LiveLayer:
         async def take(descriptor: int) -> None:
             try:
-                self._put(layer, await asyncio.to_thread(open_descriptor, descriptor))
+                self._put(held, await asyncio.to_thread(open_descriptor, descriptor, "layer"))
             except LayerFileError as error:
                 raise CompileError(str(error)) from error
 
         live: LiveLayer = LiveLayer(
             spec,
-            layer.needed,
+            held.needed,
             inlet=self._make_inlet(spec, lambda up: live.linked(up=up)),
             take=take,
             refuse=lambda topic, why: self._emit(
                 events.FenceRefused(layer=spec.name, topic=topic, why=why)
             ),
-            fail=lambda why: self._emit(events.LayerFailed(layer=spec.name, why=why)),
+            fail=lambda why: self._fail(held, why),
         )
         return live
 

@@ -34,8 +34,8 @@ class Config(Section):
     """How the broker is reached."""
     layers: Annotated[dict[Name, Layer], Field(max_length=1000)] = Field(default_factory=dict)
     """Features that telemetry is compared with, by name."""
-    rasters: dict[Name, Raster] = Field(default_factory=dict)
-    """Not in this version: rasters that steps look values up in, by name."""
+    rasters: Annotated[dict[Name, Raster], Field(max_length=1000)] = Field(default_factory=dict)
+    """Rasters that steps look values up in, by name."""
     streams: Annotated[dict[Name, Stream], Field(min_length=1, max_length=100)]
     """What is read and what is done with it, by name."""
     queue: Queue = Queue()

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from geoweir.settings.models.types import FieldNames, Ordered, Scalar, Section, Text, refusal
+from geoweir.settings.models.types import (
+    FieldNames,
+    Kind,
+    Ordered,
+    Scalar,
+    Section,
+    Text,
+    is_number,
+    refusal,
+)
 
 __all__ = ["COMPARISONS", "Step"]
 
@@ -24,6 +33,13 @@ COMPARISONS: Final = (
 )
 
 _CALL: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+
+#: An edge of cells: more than nothing, and never so small that dividing by it overflows.
+Edge = Annotated[float, Field(ge=1e-9, le=1e9)]
+Statistic = Literal[
+    "count", "min_z", "max_z", "mean_z", "std_z", "median_z", "p95_z", "area", "density"
+]
 
 
 class Reproject(Section):
@@ -81,6 +97,46 @@ class Nearest(Section):
         return self
 
 
+class Sample(Section):
+    """A raster's value at the point."""
+
+    raster: Text
+    """The raster's name."""
+    band: Annotated[int, Field(ge=1, le=65_535)] = 1
+    """The band, counted from 1."""
+    as_: Text | None = Field(default=None, alias="as")
+    """The property that gets the value; by default the raster's name."""
+    method: Literal["nearest", "bilinear"] = "nearest"
+    """The pixel that the point lies in, or the four pixels around it weighed by nearness."""
+
+
+_Stat = Literal["count", "min", "max", "mean", "sum", "majority"]
+
+
+def _usual_stats() -> list[_Stat]:
+    return ["count", "min", "max", "mean"]
+
+
+class Zonal(Section):
+    """Statistics of a raster's pixels over the polygon."""
+
+    raster: Text
+    """The raster's name."""
+    band: Annotated[int, Field(ge=1, le=65_535)] = 1
+    """The band, counted from 1."""
+    stats: Annotated[
+        list[_Stat],
+        Field(min_length=1, max_length=6),
+    ] = Field(default_factory=_usual_stats)
+    """Which statistics, attached as RASTER_STAT; by default count, min, max and mean."""
+    all_touched: bool = False
+    """Every pixel that the polygon touches, not those with their centre inside."""
+    as_: Text | None = Field(default=None, alias="as")
+    """What the names begin with instead of the raster's name."""
+    max_pixels: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
+    """A polygon over more pixels is in error."""
+
+
 class Where(Section):
     """What doesn't fulfil every condition counts as filtered."""
 
@@ -133,6 +189,105 @@ class Where(Section):
         return {name: given[name] for name in COMPARISONS if name in given}
 
 
+def _bbox(value: object) -> object:
+    """Four or six numbers as a tuple, each least one not above its greatest one."""
+    if isinstance(value, list) and len(value) in {4, 6} and all(map(is_number, value)):
+        half = len(value) // 2
+        if all(low <= high for low, high in zip(value[:half], value[half:], strict=True)):
+            return tuple(map(float, value))
+    raise refusal(
+        "this is no box.",
+        "Write [WEST, SOUTH, EAST, NORTH] or [WEST, SOUTH, LOWEST, EAST, NORTH, HIGHEST],"
+        " each least one not above its greatest one.",
+    )
+
+
+_BBOX_SCHEMA: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": {"type": "number"},
+    "minItems": 4,
+    "maxItems": 6,
+}
+
+
+def _is_one_of(section: Section, first: str, second: str) -> None:
+    given = [getattr(section, name) is not None for name in (first, second)]
+    if not any(given):
+        raise refusal("there is nothing in it.", f"Give {first} or {second}.", "missing-key")
+    if all(given):
+        raise refusal(f"{first} and {second} are both given.", "Keep one of the two.", "conflict")
+
+
+class Crop(Section):
+    """Which points stay: those in a layer's polygons or in a box, edges included."""
+
+    layer: Text | None = None
+    """The layer's name."""
+    bbox: Annotated[tuple[float, ...], Kind(_bbox, _BBOX_SCHEMA)] | None = None
+    """[west, south, east, north] or, as in GeoJSON, [west, south, lowest, east, north, highest]."""
+
+    @model_validator(mode="after")
+    def _has_one_shape(self) -> Self:
+        _is_one_of(self, "layer", "bbox")
+        return self
+
+
+class HeightAbove(Section):
+    """What z is measured from."""
+
+    raster: Text | None = None
+    """A raster's name: its height at the point, bilinear."""
+    lowest: Edge | None = None
+    """Edge of square cells in units of the CRS: the lowest point of the point's cell."""
+
+    @model_validator(mode="after")
+    def _has_one_ground(self) -> Self:
+        _is_one_of(self, "raster", "lowest")
+        return self
+
+
+class Grid(Section):
+    """A small raster as a property."""
+
+    cell: Edge
+    """Edge of a cell in units of the CRS."""
+    value: Literal["max", "min", "mean", "count"] = "max"
+    """What a cell holds of the z of its points, or their number."""
+    as_: Text | None = Field(default=None, alias="as")
+    """Name of the property; null: PREFIX_grid."""
+    max_cells: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """A grid of more cells is an error of the feature."""
+
+
+class Cloud(Section):
+    """A point cloud cropped, thinned, measured or gridded."""
+
+    crop: Crop | None = None
+    """Which points stay."""
+    voxel: Edge | None = None
+    """Edge of a voxel in units of the CRS: the point nearest to its centre stays."""
+    height_above: HeightAbove | None = None
+    """z becomes the height above this; points above nothing known are dropped."""
+    stats: Annotated[list[Statistic], Field(max_length=9)] = Field(default_factory=list)
+    """Statistics of what is left, each as PREFIX_NAME."""
+    grid: Grid | None = None
+    """A raster of what is left."""
+    as_: Text = Field(default="cloud", alias="as")
+    """The prefix of the properties."""
+    max_points: Annotated[int, Field(ge=1, le=1_000_000)] = 250_000
+    """A cloud of more points is an error of the feature."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not (self.crop or self.voxel or self.height_above or self.stats or self.grid):
+            raise refusal(
+                "this step does nothing.",
+                "Give one of crop, voxel, height_above, stats and grid.",
+                "missing-key",
+            )
+        return self
+
+
 def _call(value: str) -> str:
     if not _CALL.fullmatch(value):
         raise refusal("this names no function.", "Write module:function.")
@@ -159,6 +314,10 @@ class Step(Section):
     """The layer's attributes on the features that lie in it."""
     nearest: Nearest | None = None
     """The nearest feature of a layer, and the place on it."""
+    sample: Sample | None = None
+    """A raster's value at the point."""
+    zonal: Zonal | None = None
+    """Statistics of a raster's pixels over the polygon."""
     where: Where | None = None
     """What doesn't fulfil the conditions counts as filtered."""
     keep: FieldNames | None = None
@@ -167,12 +326,8 @@ class Step(Section):
     """Properties that are left out."""
     python: Annotated[Text, AfterValidator(_call)] | None = None
     """A user's own step: module:function, called with each chunk in the workers."""
-    sample: Any = None
-    """Not in this version: a raster's value at the point."""
-    zonal: Any = None
-    """Not in this version: a raster's statistics over a polygon."""
-    cloud: Any = None
-    """Not in this version: a point cloud cropped, thinned, measured or gridded."""
+    cloud: Cloud | None = None
+    """A point cloud (MultiPoint with z) cropped, thinned, measured or gridded, in this order."""
     fence: Any = None
     """Not in this version: events of entering and leaving."""
     proximity: Any = None

@@ -69,10 +69,20 @@ class Layer(Section):
 
 
 class Raster(Section):
-    """Not in this version: a raster that steps look values up in."""
+    """A raster that steps look values up in."""
 
     path: Text
-    """A GeoTIFF, relative to the configuration's folder."""
+    """A raster that `geoweir compile` made (.gwr), or with geoweir[rasters] a GeoTIFF, relative to
+    the configuration's folder."""
+    crs: Text | None = None
+    """The CRS of the raster's coordinates; null: as the file says."""
+    compile: bool = True
+    """A GeoTIFF is compiled once into the cache, and all workers share it; false: each worker reads
+    the parts that it needs from the file itself."""
+    cache: Annotated[int, size("1MB", "1GB")] = 16_000_000
+    """How much each worker keeps of a GeoTIFF that is not compiled."""
+    check: Annotated[float, duration("100ms", "1h")] = 2.0
+    """How often the file is looked at; a changed one is taken up without a pause."""
 
 
 class FieldPaths(Section):

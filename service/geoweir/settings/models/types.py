@@ -49,6 +49,7 @@ __all__ = [
     "Section",
     "Text",
     "duration",
+    "is_number",
     "refusal",
     "size",
 ]
@@ -132,7 +133,8 @@ def _within(read: Callable[[object], float], least: str, most: str, value: objec
     return number
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value is a number that can be reckoned with."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
@@ -151,7 +153,7 @@ def _auto_or_count(value: object) -> int | None:
 
 
 def _auto_or_number(value: object) -> object:
-    if value == "auto" or _is_number(value):
+    if value == "auto" or is_number(value):
         return value
     raise refusal(
         "this is neither auto nor a number.", "Write auto or degrees Celsius, such as 75."
@@ -159,19 +161,19 @@ def _auto_or_number(value: object) -> object:
 
 
 def _scalar(value: object) -> object:
-    if isinstance(value, str | bool) or _is_number(value):
+    if isinstance(value, str | bool) or is_number(value):
         return value
     raise refusal("this is no single value.", "Write a text, a finite number, true or false.")
 
 
 def _ordered(value: object) -> object:
-    if isinstance(value, str) or _is_number(value):
+    if isinstance(value, str) or is_number(value):
         return value
     raise refusal("this can't be compared.", "Write a finite number or a text.")
 
 
 def _range(value: object) -> tuple[float, float]:
-    is_pair = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))  # noqa: PLR2004
+    is_pair = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))  # noqa: PLR2004
     if not (isinstance(value, list) and is_pair and value[0] <= value[1]):
         raise refusal("this is no range.", "Write [LOWEST, HIGHEST], such as [0, 100].")
     return float(value[0]), float(value[1])

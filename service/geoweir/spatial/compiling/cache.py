@@ -1,4 +1,4 @@
-"""Plain sources of layers, compiled once: a folder of layer files named after what they came from.
+"""Plain sources of layers and rasters, compiled once: a folder of files named after their source.
 
 The name is a digest of the source's bytes, of how it is compiled, and of the formats: an equal name
 means an equal file, so that two processes which compile the same at once do no harm.
@@ -11,75 +11,60 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from geoweir.core.spec import LayerSpec
+from geoweir.core.spec import ReferenceKind
 from geoweir.errors import ConfigurationError
-from geoweir.spatial.compiling.compile import (
-    Options,
-    Progress,
-    Report,
-    compile_layer,
-)
 from geoweir.spatial.file.format import FORMAT, LayerFileError, read_header
-from geoweir.spatial.kernel.loaded import has_kernel
 from geoweir.spatial.sources.batch import fault
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "compiled", "options_of"]
+__all__ = ["CACHE_VARIABLE", "COMPILED", "cache_folder", "cached"]
+
+COMPILED: Final[dict[ReferenceKind, str]] = {"layer": ".gwl", "raster": ".gwr"}
 
 CACHE_VARIABLE: Final = "GEOWEIR_CACHE"
 _FOLDER: Final = "geoweir-layers"
-#: Goes up when equal sources shall be compiled anew: the content of the file has changed.
-_EDITION: Final = 1
 _MOST_BYTES: Final = 2_000_000_000
 _SURELY_UNUSED_S: Final = 600.0
 _READ: Final = 1 << 20
 
 
-def compiled(
-    spec: LayerSpec,
+def cached(
+    kind: ReferenceKind,
+    source: Path,
+    how: Hashable,
+    make: Callable[[Path], object],
     *,
+    files: Sequence[Path] | None = None,
     beside: Path | None = None,
-    report: Report = lambda *_: None,
-    progress: Progress = lambda *_: None,
 ) -> Path:
-    """The layer file of a layer: the file that it names, or its source's in the cache.
+    """The compiled form of a source, made now unless it is there.
 
     Args:
-        spec: the layer.
+        kind: of what is compiled.
+        source: where it is.
+        how: all that decides what is made of it, with a plain ``repr``.
+        make: writes the file at a path.
+        files: what the source consists of, where that isn't one file.
         beside: a folder of the service's own to keep the cache in.
-        report: as in ``compile_layer``; called only where there is something to compile.
-        progress: likewise.
 
     Raises:
-        ConfigurationError: the source is damaged, or there is no room; one line.
+        ConfigurationError: the source can't be read, or there is no room; one line.
     """
-    source = Path(spec.path)
-    if spec.path.lower().endswith(".gwl"):
-        return source
-    key = _key(source, spec)
+    key = _key(source, [source] if files is None else files, (kind, FORMAT, how))
     folder = cache_folder(beside)
-    target = folder / f"{key}.gwl"
+    target = folder / f"{key}{COMPILED[kind]}"
     if _is_whole(target):
         os.utime(target)  # it is in use: see _drop_old
         return target
     try:
-        compile_layer(spec.path, target, options_of(spec), report=report, progress=progress)
+        make(target)
     except OSError as error:
-        raise _no_room(source, folder, error) from error
+        raise _no_room(kind, source, folder, error) from error
     _drop_old(folder, keep=target)
     return target
-
-
-def options_of(spec: LayerSpec) -> Options:
-    """How a layer of the configuration is compiled.
-
-    Coordinates of a source that doesn't name its CRS are taken to be in the layer's.
-    """
-    assumed = Options().assumed_crs if spec.crs is None else spec.crs
-    return Options(crs=spec.crs, assumed_crs=assumed, id_field=spec.id, keep=spec.keep)
 
 
 def cache_folder(beside: Path | None = None) -> Path:
@@ -98,8 +83,8 @@ def cache_folder(beside: Path | None = None) -> Path:
         except OSError:
             continue
     raise ConfigurationError(
-        "there is no folder for compiled layers. "
-        f"Set {CACHE_VARIABLE} to one, or compile the layers beforehand with geoweir compile."
+        "there is no folder for compiled layers and rasters. "
+        f"Set {CACHE_VARIABLE} to one, or compile them beforehand with geoweir compile."
     )
 
 
@@ -115,30 +100,20 @@ def _parents(beside: Path | None) -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / f"geoweir-{os.geteuid()}"
 
 
-def _key(source: Path, spec: LayerSpec) -> str:
-    how = (_EDITION, FORMAT, has_kernel(), source.suffixes, spec.crs, spec.id, spec.keep)
-    digest = hashlib.blake2b(repr(how).encode(), digest_size=20)
+def _key(source: Path, files: Sequence[Path], how: Hashable) -> str:
+    digest = hashlib.blake2b(repr((how, source.suffixes)).encode(), digest_size=20)
     try:
-        for path in _files(source):
+        for path in files:
             digest.update(path.name.removeprefix(source.stem).encode())
             with path.open("rb") as stream:
                 while block := stream.read(_READ):
                     digest.update(block)
     except FileNotFoundError as error:
-        raise fault(source, "there is no such file", "Correct the layer's path") from error
+        raise fault(source, "there is no such file", "Correct the path") from error
     except OSError as error:
         why = f"it can't be read ({error.strerror or error})"
         raise fault(source, why, "Correct the path or the file's permissions") from error
     return digest.hexdigest()
-
-
-def _files(source: Path) -> list[Path]:
-    """What a source consists of: a file, a folder's, or a Shapefile with what belongs to it."""
-    if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.is_file())
-    if source.suffix.lower() == ".shp":
-        return sorted(path for path in source.parent.glob(f"{source.stem}.*") if path.is_file())
-    return [source]
 
 
 def _is_whole(path: Path) -> bool:
@@ -158,7 +133,7 @@ def _is_whole(path: Path) -> bool:
 def _drop_old(folder: Path, keep: Path) -> None:
     """Removes what was longest unused, until the rest is small enough."""
     entries = []
-    for path in folder.glob("*.gwl"):
+    for path in (one for suffix in COMPILED.values() for one in folder.glob(f"*{suffix}")):
         try:
             about = path.stat()
         except OSError:  # somebody else removed it
@@ -173,11 +148,12 @@ def _drop_old(folder: Path, keep: Path) -> None:
         total -= size
 
 
-def _no_room(source: Path, folder: Path, error: OSError) -> ConfigurationError:
+def _no_room(kind: ReferenceKind, source: Path, folder: Path, error: OSError) -> ConfigurationError:
     why = error.strerror or str(error)
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         why = f"there is no room in {folder}"
     return ConfigurationError(
-        f"layer file {source}: it can't be compiled ({why}). Compile it beforehand with geoweir "
-        f"compile and give the .gwl file as the path, or set {CACHE_VARIABLE} to a larger folder."
+        f"{kind} file {source}: it can't be compiled ({why}). Compile it beforehand with geoweir "
+        f"compile and give the {COMPILED[kind]} file as the path, or set {CACHE_VARIABLE} to a "
+        "larger folder."
     )

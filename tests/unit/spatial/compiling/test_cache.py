@@ -9,8 +9,8 @@ import pytest
 
 from geoweir.core.spec import LayerSpec
 from geoweir.errors import ConfigurationError
-from geoweir.spatial.compiling import cache
-from geoweir.spatial.compiling.cache import compiled
+from geoweir.spatial.compiling import cache, opening
+from geoweir.spatial.compiling.opening import compiled
 from geoweir.spatial.layerfile import open_layer
 
 POINT = (
@@ -91,7 +91,7 @@ def test_no_room_says_that_the_layer_should_come_compiled(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache, "compile_layer", full)
+    monkeypatch.setattr(opening, "compile_layer", full)
     with pytest.raises(
         ConfigurationError, match=r"no room in .* Compile it beforehand with geoweir"
     ):
