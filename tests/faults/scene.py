@@ -207,7 +207,7 @@ class Scene:
             assert time.monotonic() - since < _LOST_S, self.explain()
             return False
 
-        eventually(is_done, seconds or size(60, 600), self.explain)
+        eventually(is_done, seconds or size(120, 900), self.explain)
         eventually(lambda: self.in_flight() == 0, 30, self.explain)
 
     def in_flight(self) -> int:
@@ -223,6 +223,7 @@ class Scene:
         named_elsewhere: Iterable[str] = (),
         others: Iterable[Geoweir] = (),
         may_be_reconciled: bool = False,
+        drain_s: float | None = None,
         what: str = "",
     ) -> Verdict:
         """Drains, audits, ends the service, and judges; see the module.
@@ -232,11 +233,12 @@ class Scene:
             named_elsewhere: inputs reconciled by name where no topic could say it.
             others: further services that end with it.
             may_be_reconciled: any input may be, for the company that it was in.
+            drain_s: how long it may take until each input was heard of.
             what: what was done, for the table.
         """
         named = set(named_elsewhere)
         if lost_by_broker is None:
-            self.drain(but=named)
+            self.drain(drain_s, but=named)
         else:
             self._drain_what_comes()
         left = set[str]().union(*map(self._end, others))
