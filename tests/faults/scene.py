@@ -160,7 +160,7 @@ class Scene:
     def results(self) -> int:
         """How many messages of outcomes came so far."""
         self.book.update()
-        return sum(map(len, self.book.keys.values()))
+        return self.book.taken
 
     def wait_results(self, more: int, seconds: float = 60) -> None:
         """Waits for so many outcomes beyond those that are there now."""

@@ -63,7 +63,7 @@ def test_k_ten_thousand_inputs_that_wait_at_the_broker_are_all_done_in_order(
 
 
 def test_l_a_window_that_is_full_of_unacknowledged_inputs_is_taken_up_again(tmp_path: Path) -> None:
-    window = size(500, 5000)
+    window = size(500, 2000)
     config = {"mqtt": {"receive_window": window}}
     with open_scene("l the whole window unacknowledged", tmp_path, config) as scene:
         scene.send(100)

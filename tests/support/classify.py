@@ -47,6 +47,7 @@ class Book:
     keys: dict[str, dict[str, set[str]]] = field(  # outcome, then input, then its keys
         default_factory=lambda: {outcome: defaultdict(set) for outcome in OUTCOMES}
     )
+    taken: int = 0  # messages of outcomes
     repeats: int = 0
     received: str = ""  # when the service had the input of the last result, as it says
 
@@ -115,6 +116,7 @@ class Book:
                 self._note("reconciled", _name(one["topic"]), body["reason"])
 
     def _note(self, outcome: str, name: str, key: str) -> None:
+        self.taken += 1
         keys = self.keys[outcome][name]
         self.repeats += key in keys
         keys.add(key)
