@@ -16,6 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from geoweir.core.account import Account
+from geoweir.core.spec import Reference
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.metrics import Metrics
 from geoweir.telemetry.snapshot import SlotReading, Snapshot
@@ -63,8 +64,9 @@ def test_prometheus_asks_the_service_by_its_host_name() -> None:
 
 def shown_names() -> set[str]:
     """The names of all samples that a scrape has."""
-    metrics = Metrics(streams={"buses": ["join"]}, layers=["zones"], version="1")
-    metrics.layer_loaded("zones", "v1")
+    zones = Reference("layer", "zones")
+    metrics = Metrics(streams={"buses": ["join"]}, references=[zones], version="1")
+    metrics.reference_loaded(zones, "v1")
     snapshot = Snapshot(
         streams=Account(["buses"]).totals, in_flight={}, unaccounted=0,
         slots=[SlotReading(state="idle", busy_s=0.0, private_bytes=0)], worker_memory_limit=1,
