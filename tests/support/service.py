@@ -219,18 +219,18 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def private_bytes(pid: int) -> int:
-    """Resident less shared memory of a process."""
-    pages = (Path("/proc") / str(pid) / "statm").read_text().split()
-    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE")
-
-
 def workers(service: Geoweir) -> list[int]:
     """The worker processes: children of the forkserver."""
     found = []
     for pid in descendants(service.pid):
-        status = Path(f"/proc/{pid}/stat")
-        parent = int(status.read_text().rpartition(")")[2].split()[1])
-        if parent != service.pid:
-            found.append(pid)
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) != service.pid:
+                found.append(pid)
     return found
+
+
+def private_bytes(pid: int) -> int:
+    """Resident less shared memory of a process."""
+    pages = (Path("/proc") / str(pid) / "statm").read_text().split()
+    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE")

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["Seen", "add_parser", "run"]
 
 _SETTLE_S: Final = 1.0
 _KEYS: Final = 1_000_000
+_LINKS_S: Final = 10.0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -112,13 +114,16 @@ async def _audit(settings: Settings, duration: float | None) -> dict[str, Any]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     seen = {stream.name: Seen() for stream in settings.streams}
+    links = _Links(4 * len(seen))
     async with asyncio.TaskGroup() as tasks:
         followers = [
-            tasks.create_task(_follow(settings, stream, kind, filters, seen[stream.name]))
+            tasks.create_task(_follow(settings, stream, kind, filters, seen[stream.name], links))
             for stream in settings.streams
             for kind, filters in _filters(stream).items()
         ]
         before = await asyncio.to_thread(_account, settings)
+        if await links.wait(stop):
+            print("geoweir audit follows the topics now", file=sys.stderr, flush=True)
         try:
             async with asyncio.timeout(duration):
                 await stop.wait()
@@ -140,8 +145,36 @@ async def _audit(settings: Settings, duration: float | None) -> dict[str, Any]:
     }
 
 
+class _Links:
+    """Counts the subscriptions that stand."""
+
+    def __init__(self, due: int) -> None:
+        self._missing = due
+        self._all = asyncio.Event()
+
+    def note(self, *, up: bool, why: str) -> None:
+        """One came, or came again; a lost one shows in the counts."""
+        del why
+        self._missing -= up
+        if self._missing <= 0:
+            self._all.set()
+
+    async def wait(self, stop: asyncio.Event) -> bool:
+        """Until all stand, or the end is asked for, or too long; whether all stand."""
+        either = [asyncio.ensure_future(event.wait()) for event in (self._all, stop)]
+        await asyncio.wait(either, timeout=_LINKS_S, return_when=asyncio.FIRST_COMPLETED)
+        for one in either:
+            one.cancel()
+        return self._all.is_set()
+
+
 async def _follow(
-    settings: Settings, stream: StreamSpec, kind: str, filters: list[str], seen: Seen
+    settings: Settings,
+    stream: StreamSpec,
+    kind: str,
+    filters: list[str],
+    seen: Seen,
+    links: _Links,
 ) -> None:
     from geoweir.cli.configuration import broker_options
     from geoweir.core.lane import Batch
@@ -155,7 +188,7 @@ async def _follow(
         qos=1,
         window=10_000,
         window_bytes=32_000_000,
-        on_link=_say_nothing,
+        on_link=links.note,
         session_expiry_s=0,
     )
     running = asyncio.ensure_future(inlet.run())
@@ -167,10 +200,6 @@ async def _follow(
     finally:
         await inlet.disconnect()
         await asyncio.wait([running], timeout=2)
-
-
-def _say_nothing(*, up: bool, why: str) -> None:
-    """A lost connection shows in the counts."""
 
 
 def _filters(stream: StreamSpec) -> dict[str, list[str]]:
