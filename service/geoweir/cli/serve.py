@@ -7,7 +7,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from geoweir.cli.becoming import add_arguments, read_plan
+from geoweir.cli.becoming import add_arguments, become, read_plan
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
@@ -27,11 +27,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    asyncio.run(_serve(read_plan(args.descriptor)))
+    plan = read_plan(args.descriptor)
+    following = asyncio.run(_serve(plan, args.config))
+    if following is not None:
+        become("serve", following, config=args.config, debug=args.debug)
     return 0
 
 
-async def _serve(plan: Plan) -> None:
+async def _serve(plan: Plan, config: str) -> Plan | None:
+    """Serves until it is asked to stop; the plan to go on with, if that was for another one."""
     from geoweir.app.service import Service
     from geoweir.cli.configuration import broker_options
     from geoweir.telemetry.log import configure

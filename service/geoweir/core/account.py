@@ -23,6 +23,7 @@ from geoweir.core.outcome import REASONS, Outcome
 __all__ = [
     "TRANSITIONS",
     "Account",
+    "EarlierTotals",
     "Event",
     "IllegalTransitionError",
     "Ledger",
@@ -124,6 +125,16 @@ class StreamTotals:
     def of(self, outcome: Outcome) -> int:
         """Inputs that ended so, for any reason."""
         return sum(self.outcomes[outcome, reason] for reason in REASONS[outcome])
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTotals:
+    """What a service counted of a stream before it took up another configuration."""
+
+    received: int
+    redelivered: int
+    returned: int
+    outcomes: list[tuple[str, str, int]]
 
 
 class Ledger:
@@ -288,6 +299,30 @@ class Account:
         returned = before - ledger.in_flight()
         self.totals[ledger.stream].received -= returned
         self.totals[ledger.stream].returned += returned
+
+    def earlier_totals(self, held: Mapping[str, int]) -> dict[str, EarlierTotals]:
+        """What is settled, for the account that follows; what is ``held`` is received anew there."""
+        return {
+            name: EarlierTotals(
+                received=totals.received - held.get(name, 0),
+                redelivered=totals.redelivered,
+                returned=totals.returned,
+                outcomes=[(str(o), reason, n) for (o, reason), n in totals.outcomes.items() if n],
+            )
+            for name, totals in self.totals.items()
+        }
+
+    def go_on_from(self, earlier: Mapping[str, EarlierTotals]) -> None:
+        """Counts on from what the account before had of the streams that are still there."""
+        for name, before in earlier.items():
+            totals = self.totals.get(name)
+            if totals is None:
+                continue
+            totals.received += before.received
+            totals.redelivered += before.redelivered
+            totals.returned += before.returned
+            for outcome, reason, n in before.outcomes:
+                totals.outcomes[Outcome(outcome), reason] += n
 
     def carry(self, stream: str, count: int) -> None:
         """Takes up inputs that an earlier life left on our disk."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from geoweir.core.account import EarlierTotals
 from geoweir.errors import WorkerError
 from geoweir.settings.values import Settings
 from geoweir.web.status import Condition, Overview, State
@@ -38,11 +39,15 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Plan(Struct, frozen=True):
-    """What ``run`` hands on to the supervisor."""
+    """What ``run`` hands on to what it becomes, and a service to itself with another configuration.
+
+    ``earlier``: the account's totals by stream, where the service was one before.
+    """
 
     settings: Settings
     members: tuple[Settings, ...]
     waits_for_broker: bool
+    earlier: dict[str, EarlierTotals] | None = None
 
 
 class Assignment(Struct, frozen=True, tag=True):
