@@ -15,6 +15,7 @@ from geoweir.core.kept import Drop, Kept, Selection
 from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
 from geoweir.core.parcel import Parcel
 from geoweir.core.spilled import Carried, Spilled, SpilledTotals
+from geoweir.core.states import StateChange, StateRow
 
 __all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "Spill", "StateStore"]
 
@@ -123,6 +124,18 @@ class StateStore(Protocol):
 
     def load(self, selection: Selection, *, most: int, most_bytes: int) -> Awaitable[list[Kept]]:
         """Likewise with payloads: of at most ``most_bytes``, but at least one.
+
+        Raises:
+            StateError: the store can't be read now.
+        """
+        ...
+
+    def save_states(self, changes: Sequence[StateChange]) -> Awaitable[bool]:
+        """Saves what streams remember, and completes when it is durable; whether it is."""
+        ...
+
+    def load_states(self, stream: str, kind: str) -> Awaitable[list[StateRow]]:
+        """What a stream remembered of one kind, the oldest first.
 
         Raises:
             StateError: the store can't be read now.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from geoweir.app.memory import Memory
 from geoweir.app.reporting import Reporting
 from geoweir.codec.key import input_digest
 from geoweir.codec.light import LightReader
@@ -22,9 +23,11 @@ from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings, StateSettings
+from geoweir.stages.counting import Counting
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.intake import Intake
+from geoweir.stages.journal import Gate, Journal
 from geoweir.stages.keeping import Keeping
 from geoweir.stages.ordering import Ordering
 from geoweir.stages.retries import Retries, RetryLane
@@ -88,13 +91,30 @@ class Flow:
             earlier=self.retries.earlier,
             wall=clocks.wall,
         )
+        # In memory there is nothing that acknowledgements would have to wait for.
+        is_saved = settings.state.path is not None
         self._repeats = {
-            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
+            stream.name: Repeats(stream.dedupe_s, stream.limits.ids, is_saved=is_saved)
             for stream in settings.streams
             if stream.dedupe_s is not None
         }
+        self.counting = Counting(
+            settings.streams,
+            is_saved=is_saved,
+            redelivered=settings.mqtt.receive_window,
+            on_found=reporting.gaps_found,
+            clock=clocks.monotonic,
+        )
+        self._memory = Memory(store, repeats=self._repeats, gaps=self.counting.gaps, clocks=clocks)
+        self._journal = Journal(store, self._memory.collect)
+        self._spawn = spawn
+        gated = self._memory.streams if is_saved else set()
         lanes = self.retries.lanes
-        confirmed: dict[str, Confirmed] = {**inlets, **{lane.name: lane for lane in lanes.values()}}
+        confirmed: dict[str, Confirmed] = {
+            **inlets,
+            **{stream: Gate(inlets[stream], self._journal) for stream in gated},
+            **{lane.name: lane for lane in lanes.values()},
+        }
         self._settlement = Settlement(
             account=self.account,
             inlets=confirmed,
@@ -134,6 +154,7 @@ class Flow:
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Lets inputs flow; the tasks that feed the path."""
+        self._spawn(self._journal.run(), name="journal")
         feeders = []
         if self.spilling is not None:
             self.spilling.start()
@@ -145,9 +166,18 @@ class Flow:
             *feeders,
             tasks.create_task(self.dispatch.run(), name="dispatch"),
             *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
+            tasks.create_task(self.counting.run(), name="counting"),
         ]
 
+    async def restore(self) -> None:
+        """Takes up what an earlier service remembered of its inputs."""
+        await self._memory.restore()
+
     # The end.
+
+    async def saved(self) -> None:
+        """Until no acknowledgement waits for the disk."""
+        await self._journal.saved()
 
     async def close(self) -> None:
         """Reads no more; what was read goes on to its outcome."""
@@ -242,6 +272,8 @@ class Flow:
                 parcel.void()
 
     def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
+        if isinstance(event, LaneOpened) and event.lane == stream:
+            self.counting.came_back(stream)
         self._reporting.lane(stream, event, self.account.totals[stream].returned)
         if self.spilling is None or event.lane != stream:
             return
@@ -297,6 +329,7 @@ class Flow:
         )
 
     def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
+        is_counted = stream.name in self.counting.gaps and inlet is self._inlets[stream.name]
         # What is retried is in the store already, and bounded.
         diverts = self.spilling is not None and inlet is self._inlets[stream.name]
         return Intake(
@@ -311,6 +344,7 @@ class Flow:
             on_received=self._received,
             on_lane=self._lane,
             clocks=self._clocks,
+            look=self.counting.look if is_counted else None,
             repeats=self._repeats.get(stream.name),
             divert=self.spilling.divert if self.spilling is not None and diverts else None,
         )

@@ -162,6 +162,10 @@ class Service:
             notice=notice,
         )
 
+        self.kept = KeptPages(
+            self._store, self._flow.retries.retry, lambda: self._status.now()["store"]
+        )
+
     # What the outside may ask.
 
     def held(self) -> dict[str, int]:
@@ -189,6 +193,7 @@ class Service:
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
+            await self._flow.restore()
             await self._layers.start()
             await self._pool.start()
             # What start-up made lives as long as we do: the collector need not look at it again.
@@ -312,6 +317,7 @@ class Service:
             self._flow.give_back()
             await self._pool.close(0.0)
             await self._flow.until_empty(grace_s * _CUTTING)
+        await self._flow.saved()
         self._reporting.flush()
         held = self.held()
         self._reporting.emit(
@@ -340,8 +346,9 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        kept = KeptPages(self._store, self._flow.retries.retry, lambda: status.now()["store"])
-        return HttpServer(http.host, http.port, status, tap=self._tap, kept=kept, token=http.token)
+        return HttpServer(
+            http.host, http.port, status, tap=self._tap, kept=self.kept, token=http.token
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -83,6 +83,9 @@ class ServiceStatus:
         for name, totals in self._account.totals.items():
             snapshot["streams"][name]["reasons"] = reasons_of(totals)
             snapshot["streams"][name]["returned"] = totals.returned
+            snapshot["streams"][name]["retried"] = sum(self._metrics.retried[name].values())
+            snapshot["streams"][name]["gaps"] = self._metrics.streams[name].gaps
+            snapshot["streams"][name]["missing"] = self._metrics.streams[name].missing
         return snapshot
 
     def overview(self) -> Overview:

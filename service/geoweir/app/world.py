@@ -74,7 +74,9 @@ class World:
         """What outlives the process."""
         return SqliteStore(
             None if state.path is None else Path(state.path),
-            Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
+            Bounds(
+                messages=state.messages, size=state.size, age_s=state.age_s, states=state.states
+            ),
             events=events,
             wall=self.clocks.wall,
         )

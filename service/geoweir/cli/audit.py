@@ -1,8 +1,10 @@
 """``geoweir audit``: the account as it looks from outside, beside the one the service reports.
 
 Follows the input and output topics with a client of its own. Results are counted by their key, so
-that a repeat is a repeat; what began before the audit, or ends after it, shows as a difference that
-a longer audit makes small.
+that a repeat is a repeat. A retried input is received again without a message on its topic: inputs
+seen and inputs retried make up what was received. Each way through the path is one more outcome; a
+rejection that is told again has an equal key. What began before the audit, or ends after it, shows
+as a difference that a longer audit makes small.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import asyncio
 import json
 import signal
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Seen:
         self.results = 0
         self.repeats = 0
         self.rejected = 0
+        self.rejected_repeats = 0
         self.reconciled = 0
-        self._keys: Counter[str] = Counter()
+        self._keys: set[str] = set()
 
     def take(self, kind: str, batch: Batch) -> None:
         """Counts a batch of messages of one kind of topic."""
@@ -76,20 +78,23 @@ class Seen:
                 case "inputs":
                     self.inputs += 1
                 case "publish":
-                    self._result(payload, dict(headers).get("geoweir-key"))
+                    if self._is_repeat(dict(headers).get("geoweir-key") or _key_in(payload)):
+                        self.repeats += 1
+                    else:
+                        self.results += 1
                 case "rejected":
                     self.rejected += 1
+                    self.rejected_repeats += self._is_repeat(dict(headers).get("geoweir-key"))
                 case _:
                     self.reconciled += _inputs_in(payload)
 
-    def _result(self, payload: bytes, key: str | None) -> None:
-        key = key or _key_in(payload)
-        if key is not None and len(self._keys) < _KEYS:
-            self._keys[key] += 1
-            if self._keys[key] > 1:
-                self.repeats += 1
-                return
-        self.results += 1
+    def _is_repeat(self, key: str | None) -> bool:
+        """Whether a message came before; beyond so many keys nobody can tell."""
+        if key is None or (key not in self._keys and len(self._keys) >= _KEYS):
+            return False
+        is_known = key in self._keys
+        self._keys.add(key)
+        return is_known
 
     def report(self) -> dict[str, int]:
         """The counts."""
@@ -98,6 +103,7 @@ class Seen:
             "results": self.results,
             "repeats": self.repeats,
             "rejected": self.rejected,
+            "rejected_repeats": self.rejected_repeats,
             "reconciled": self.reconciled,
         }
 
@@ -238,8 +244,12 @@ def _account(settings: Settings) -> dict[str, Any]:
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
-    moving = ("received", "published", "filtered", "rejected", "reconciled", "redelivered")
-    difference = {key: after[key] - before[key] for key in moving}
+    moving = (
+        *("received", "published", "filtered", "rejected", "reconciled"),
+        *("redelivered", "retried", "missing"),
+    )
+    # An older service says less.
+    difference = {key: after.get(key, 0) - before.get(key, 0) for key in moving}
     return {**difference, "in_flight": after["in_flight"]}
 
 
@@ -273,6 +283,13 @@ def _print(report: dict[str, Any]) -> None:
                 both["reported"]["reconciled"],
             ),
             ("repeats", both["seen"]["repeats"], "redelivered", both["reported"]["redelivered"]),
+            (
+                "told again",
+                both["seen"]["rejected_repeats"],
+                "retried",
+                both["reported"]["retried"],
+            ),
+            ("", "", "missing", both["reported"]["missing"]),
             ("", "", "filtered", both["reported"]["filtered"]),
             ("", "", "in flight", both["reported"]["in_flight"]),
         )

@@ -54,9 +54,10 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
     """
     folder = path.parent
     host, port = read_listen(config.http.listen)
+    streams = tuple(_stream(name, stream) for name, stream in config.streams.items())
     return Settings(
         mqtt=_mqtt(config.mqtt, folder, environ),
-        streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
+        streams=streams,
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
         rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
@@ -64,7 +65,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         spill=_spill(config.queue, folder),
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
-        state=_state(config.state, folder),
+        state=_state(config.state, folder, states=sum(map(_remembered, streams))),
         thermal=_thermal(config.thermal, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
@@ -166,7 +167,7 @@ def _spill(queue: Queue, folder: Path) -> SpillSettings | None:
     return SpillSettings(path=str(folder / queue.spill.path), limit=queue.spill.max)
 
 
-def _state(state: State, folder: Path) -> StateSettings:
+def _state(state: State, folder: Path, *, states: int) -> StateSettings:
     usual = _KEPT_IN_MEMORY if state.path is None else _KEPT_IN_A_FILE
     return StateSettings(
         path=None if state.path is None else str(folder / state.path),
@@ -175,7 +176,14 @@ def _state(state: State, folder: Path) -> StateSettings:
         messages=state.keep.messages,
         size=usual if state.keep.size is None else state.keep.size,
         age_s=state.keep.age,
+        states=states,
     )
+
+
+def _remembered(stream: StreamSpec) -> int:
+    """How many values a stream may remember over a restart."""
+    kinds = (stream.dedupe_s is not None, stream.fields.sequence is not None)
+    return stream.limits.ids * sum(kinds)
 
 
 def _stream(name: str, stream: Stream) -> StreamSpec:

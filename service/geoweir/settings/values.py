@@ -71,6 +71,7 @@ class StateSettings:
     messages: int = 10_000
     size: int = 8_000_000
     age_s: float = 604_800.0
+    states: int = 0  # values that streams may remember beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Intake:
         settle: settlement's ``settle``.
         void: called with the ledgers' stream and lane when its unsettled inputs come again.
         on_lane: told of each opening and closing.
+        look: where set, shown every parcel as it was read.
         repeats: where set, what tells inputs apart that came before; shared by a stream's lanes.
         divert: takes over what the weir has no room for; False: the weir is to have what is left
             in the list, from which only what has a verdict may be taken.
@@ -57,6 +58,7 @@ class Intake:
         on_received: Callable[[str, int], None],
         on_lane: Callable[[str, LaneOpened | LaneClosed], None],
         clocks: Clocks,
+        look: Callable[[Parcel], None] | None = None,
         repeats: Repeats | None = None,
         divert: Callable[[list[Parcel]], Awaitable[bool]] | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Intake:
         self._on_received = on_received
         self._on_lane = on_lane
         self._clocks = clocks
+        self._look = look
         self._repeats = repeats
         self._divert = divert
         self._prefilter = Prefilter(
@@ -125,6 +128,8 @@ class Intake:
     async def _take(self, batch: Batch) -> None:
         parcel = self._receive(batch)
         self._hand = [parcel]
+        if self._look is not None:
+            self._look(parcel)
         parcel = self._at_the_door(parcel)
         self._hand = [
             parcel.part(range(start, min(start + self._piece, len(parcel))))

@@ -72,7 +72,9 @@ def pairs(
     What has no finite image in the layer's CRS can't lie in the layer.
     """
     if features.positions is not None:
-        points = features.positions[some, :2]
+        # Indices ascend without repetition: as many as there are features are all of them.
+        is_all = len(some) == len(features)
+        points = (features.positions if is_all else features.positions[some])[:, :2]
         if features.crs != layer.crs:
             points = transformed_points(points, features.crs, layer.crs)
         return layer.locate(points, predicate, match)

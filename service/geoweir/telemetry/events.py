@@ -32,6 +32,7 @@ __all__ = [
     "ReferenceCompiling",
     "ReferenceFailed",
     "ReferenceLoaded",
+    "SequenceGaps",
     "ServiceDraining",
     "ServiceReady",
     "ServiceStopped",
@@ -100,6 +101,31 @@ class InputsReconciled:
         detail = f"chunk {self.chunk}"
         metrics.dropped(
             Recent(time.time(), self.stream, Outcome.RECONCILED, self.reason, self.n, detail)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceGaps:
+    """Numbers of a stream's devices are missing; ``examples`` are some of the gaps."""
+
+    stream: str
+    gaps: int
+    missing: int
+    examples: Sequence[str]
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs them; they are counted where they are found."""
+        del metrics
+        write(
+            log,
+            logging.WARNING,
+            "sequence-gaps",
+            "missing",
+            stream=self.stream,
+            gaps=self.gaps,
+            missing=self.missing,
+            examples=self.examples,
+            detail="these inputs never reached geoweir: look at the broker's queue and the network",
         )
 
 

@@ -141,6 +141,18 @@ def _streams(metrics: Metrics) -> Iterator[Metric]:
         ("stream",),
         (((name,), meters.last_received) for name, meters in streams.items()),
     )
+    yield _counter(
+        "geoweir_sequence_gaps",
+        "Gaps in the sequence numbers of devices; 0 for streams without fields.sequence.",
+        ("stream",),
+        (((name,), meters.gaps) for name, meters in streams.items()),
+    )
+    yield _counter(
+        "geoweir_sequence_missing",
+        "Inputs that never came, by the sequence numbers in those gaps.",
+        ("stream",),
+        (((name,), meters.missing) for name, meters in streams.items()),
+    )
     yield _histogram(
         "geoweir_chunk_seconds",
         "Time a worker had a chunk.",

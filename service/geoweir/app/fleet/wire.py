@@ -16,9 +16,11 @@ from geoweir.settings.values import Settings
 from geoweir.web.status import Condition, Overview, State
 
 __all__ = [
+    "Answer",
     "Ask",
     "Assignment",
     "Failed",
+    "Forward",
     "FromMember",
     "Plan",
     "Ready",
@@ -56,6 +58,27 @@ class Ask(Struct, frozen=True, tag=True):
     """A report is wanted."""
 
 
+class Forward(Struct, frozen=True, tag=True):
+    """A request for the process to answer; it is at a path of ``web.kept``."""
+
+    number: int
+    path: str
+    query: dict[str, str]
+    body: bytes
+
+    async def read(self) -> bytes:
+        """The body, as a request over HTTP has it."""
+        return self.body
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """The answer to the request of that number: HTTP's status, and JSON."""
+
+    number: int
+    status: int
+    body: bytes
+
+
 class Report(Struct, frozen=True, tag=True):
     """A process as its pages would show it, all of one moment."""
 
@@ -78,8 +101,8 @@ class Failed(Struct, frozen=True, tag=True):
     status: int
 
 
-ToMember = Assignment | Ask
-FromMember = Report | Ready | Failed
+ToMember = Assignment | Ask | Forward
+FromMember = Report | Ready | Failed | Answer
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TO_MEMBER: Final = msgspec.msgpack.Decoder(ToMember)
