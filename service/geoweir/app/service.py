@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from geoweir.app.layers.registry import Layers
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
 from geoweir.app.world import World
+from geoweir.core.account import EarlierTotals
 from geoweir.core.spec import LayerSpec, StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
@@ -60,6 +61,7 @@ class Service:
         waits_for_broker: keep trying when the broker isn't there at the start.
         show: opens where the status is shown, other than HTTP at ``http.listen``.
         world: what it touches, other than the real one.
+        earlier: the account's totals, where this service had another configuration before.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Service:
         waits_for_broker: bool = False,
         show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
         world: World | None = None,
+        earlier: Mapping[str, EarlierTotals] | None = None,
     ) -> None:
         self._settings = settings
         self._world = world or World(options)
@@ -166,6 +169,11 @@ class Service:
             self._store, self._flow.retries.retry, lambda: self._status.now()["store"]
         )
 
+        self._why = "asked to stop"
+        if earlier is not None:
+            self._flow.account.go_on_from(earlier)
+            self._reporting.emit(events.Reloaded())
+
     # What the outside may ask.
 
     def held(self) -> dict[str, int]:
@@ -205,6 +213,22 @@ class Service:
         finally:
             await self._pool.close(0.0)
             self._layers.close()
+
+    def leave_for(self, why: str) -> None:
+        """What the log says of the end that comes now."""
+        self._why = why
+
+    def earlier_totals(self) -> dict[str, EarlierTotals]:
+        """What the account that follows counts on from, after the end."""
+        return self._flow.account.earlier_totals(self.held())
+
+    def refuse_configuration(self, why: str) -> None:
+        """A changed configuration can't be taken up: this one goes on."""
+        self._reporting.emit(events.ReloadRefused(why=why))
+
+    def keep_configuration(self) -> None:
+        """The configuration says what it said."""
+        self._reporting.emit(events.ReloadUnneeded())
 
     def look_at_layers(self) -> None:
         """Looks at the files of layers now."""
@@ -304,7 +328,7 @@ class Service:
         self._status.state = "draining"
         self._reporting.emit(
             events.ServiceDraining(
-                why="asked to stop", in_flight=sum(self.held().values()), grace_s=grace_s
+                why=self._why, in_flight=sum(self.held().values()), grace_s=grace_s
             )
         )
         self._outlet.send([self._state_message("draining")])

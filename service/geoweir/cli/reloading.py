@@ -1,4 +1,4 @@
-"""Reads the configuration again, in a process of its own: a service holds nothing of what that takes."""
+"""Reads the configuration again, in processes of their own: a service holds nothing of that."""
 
 from __future__ import annotations
 

@@ -50,11 +50,12 @@ def run(args: argparse.Namespace) -> int:
     several = args.processes > 1
     members = _split(settings, args.processes) if several else (settings,)
     plan = Plan(settings, members, args.wait_for_broker)
-    if args.plan is not None:  # for a service that looks whether its configuration has changed
-        with os.fdopen(args.plan, "wb") as file:
-            file.write(write_plan(plan))
-        return 0
-    become("supervise" if several else "serve", plan, config=args.config, debug=args.debug)
+    if args.plan is None:
+        become("supervise" if several else "serve", plan, config=args.config, debug=args.debug)
+    # For a service that looks whether its configuration has changed.
+    with os.fdopen(args.plan, "wb") as file:
+        file.write(write_plan(plan))
+    return 0
 
 
 def _count(text: str) -> int:

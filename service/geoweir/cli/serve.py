@@ -7,7 +7,11 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from geoweir.cli.becoming import add_arguments, become, read_plan
+from geoweir.cli.reloading import fresh_plan
+from geoweir.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
@@ -46,8 +50,40 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    following: list[Plan] = []
     service = Service(
-        settings, broker_options(settings.mqtt), waits_for_broker=plan.waits_for_broker
+        settings,
+        broker_options(settings.mqtt),
+        # A broker that is away while we change is no reason to end.
+        waits_for_broker=plan.waits_for_broker or plan.earlier is not None,
+        earlier=plan.earlier,
     )
-    loop.add_signal_handler(signal.SIGHUP, service.look_at_layers)
-    await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+
+    async def follow() -> None:
+        """Looks at the configuration when SIGHUP says so, until it has another one."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            service.look_at_layers()
+            try:
+                fresh = await fresh_plan(config, processes=1, before=plan)
+            except ConfigurationError as error:
+                service.refuse_configuration(str(error))
+                continue
+            if fresh is None:
+                service.keep_configuration()
+                continue
+            following.append(fresh)
+            service.leave_for("another configuration")
+            stop.set()
+            return
+
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(follow(), name="follow-configuration")
+        await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+        follower.cancel()
+    if not following:
+        return None
+    return msgspec.structs.replace(following[0], earlier=service.earlier_totals())

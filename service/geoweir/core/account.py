@@ -301,7 +301,7 @@ class Account:
         self.totals[ledger.stream].returned += returned
 
     def earlier_totals(self, held: Mapping[str, int]) -> dict[str, EarlierTotals]:
-        """What is settled, for the account that follows; what is ``held`` is received anew there."""
+        """What is settled, for the account that follows; what is held is received anew there."""
         return {
             name: EarlierTotals(
                 received=totals.received - held.get(name, 0),

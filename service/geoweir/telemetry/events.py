@@ -333,6 +333,38 @@ class ServiceReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The service goes on with a changed configuration."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "reloaded")
+        metrics.is_reload_good = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadUnneeded:
+    """A reload was asked for, and the configuration says what it said."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "reload-unneeded")
+        metrics.is_reload_good = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRefused:
+    """A changed configuration can't be taken up; the one before goes on."""
+
+    why: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.ERROR, "reload-refused", detail=self.why)
+        metrics.is_reload_good = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceDraining:
     """The service reads no more and finishes what it has."""
 

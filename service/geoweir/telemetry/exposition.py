@@ -299,6 +299,11 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
         ("layer",),
         (((layer,), count) for layer, count in metrics.fences_refused.items()),
     )
+    yield _value(
+        "geoweir_config_last_reload_successful",
+        "0 while a changed configuration is refused and the one before goes on.",
+        metrics.is_reload_good,
+    )
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]
     )

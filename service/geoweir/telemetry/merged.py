@@ -55,7 +55,14 @@ _LARGEST: Final = frozenset(
     }
 )
 #: 1 only when it is so in every process: one that is away has none.
-_SMALLEST: Final = frozenset({"geoweir_mqtt_connected", "geoweir_store_up", "geoweir_spill_up"})
+_SMALLEST: Final = frozenset(
+    {
+        "geoweir_mqtt_connected",
+        "geoweir_store_up",
+        "geoweir_spill_up",
+        "geoweir_config_last_reload_successful",
+    }
+)
 
 _HELD: Final = "geoweir_in_flight"
 _RETURNED: Final = "geoweir_returned_total"

@@ -143,6 +143,7 @@ class Metrics:
         self.retried = {name: dict.fromkeys(Outcome, 0) for name in streams}
         self.store_is_up = True
         self.spill_is_up = True
+        self.is_reload_good = True
         self.spill_damages = 0
         self.store_damages = 0
         self.versions: dict[Reference, str] = {}  # of what is in use
