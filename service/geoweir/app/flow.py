@@ -121,6 +121,10 @@ class Flow:
             held[parcel.ledger.stream] += parcel.held
         return held
 
+    def at_broker(self) -> int:
+        """Inputs of those whose messages the broker, or the store, has yet to answer for."""
+        return sum(parcel.held for parcel in self._delivery.parcels())
+
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Lets inputs flow; the tasks that feed the path."""
         return [

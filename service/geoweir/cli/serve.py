@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -33,10 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(plan: Plan) -> None:
     from geoweir.app.service import Service
+    from geoweir.app.watchdog import Watchdog
     from geoweir.cli.configuration import broker_options
     from geoweir.telemetry.log import configure
+    from geoweir.telemetry.notify import Notifier
 
     settings = plan.settings
+    faulthandler.enable()  # a watchdog ends us by SIGABRT: the stacks say where we stood
+    notifier = Notifier.from_environ(os.environ, is_wanted=settings.watchdog.notifies)
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,4 +52,6 @@ async def _serve(plan: Plan) -> None:
         settings, broker_options(settings.mqtt), waits_for_broker=plan.waits_for_broker
     )
     loop.add_signal_handler(signal.SIGHUP, service.look_at_layers)
-    await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+    watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
+    async with watchdog.watching():
+        await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))

@@ -45,6 +45,12 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     (("rasters",), bool, "rasters are", "Remove them."),
     (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
     (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
+    (
+        ("watchdog", "device"),
+        _is_given,
+        "a watchdog device is",
+        "Write null; systemd feeds it (RuntimeWatchdogSec=), and geoweir tells systemd.",
+    ),
     (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),
     (
         ("streams", EACH, "format"),
@@ -59,7 +65,6 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     ),
 )
 _WITHOUT_EFFECT: Final = (
-    ("watchdog",),
     ("map",),
     ("pool", "sandbox"),
     ("queue", "spill"),

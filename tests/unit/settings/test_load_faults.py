@@ -209,6 +209,7 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         (STREAM + "rasters: {d: {path: d.tif}}", "rasters"),
         (STREAM + "queue: {when_full: spill}", "queue.when_full"),
         (STREAM + "queue: {when_full: drop}", "queue.when_full"),
+        (STREAM + "watchdog: {device: /dev/watchdog}", "watchdog.device"),
     ],
 )
 def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> None:
@@ -221,7 +222,6 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
 @pytest.mark.parametrize(
     ("text", "path", "code"),
     [
-        ("watchdog: {interval: 1s}", "watchdog", "not-built"),
         ("map: {draw: true}", "map", "not-built"),
         ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
         ("queue: {spill: {max: 1GB}}", "queue.spill", "not-built"),
