@@ -6,6 +6,8 @@ from typing import Final
 
 __all__ = ["BLOCKER", "FILE"]
 
-#: A line of a .pth file, which every interpreter runs that finds it among its site packages.
-BLOCKER: Final = "import signal, time; signal.signal(signal.SIGUSR2, lambda *_: time.sleep(3600))\n"
+#: Code on one line: in a .pth file every interpreter runs it that finds it among its packages.
+BLOCKER: Final = (
+    "import signal, time;signal.signal(signal.SIGUSR2, lambda *_, sleep=time.sleep: sleep(3600))\n"
+)
 FILE: Final = "block.pth"
