@@ -101,8 +101,8 @@ def test_streams_come_and_go(tmp_path: Path) -> None:
         rewrite(running, two)
         said(running, "ready", 2)
         running.sender.send([("more/1", point(1)), ("in/2", point(2))])
-        assert running.result("geoweir/t/1")
-        assert running.result("geoweir/s/2")
+        assert running.result("geoweir/t/1").body["geoweir"]["stream"] == "t"
+        assert running.result("geoweir/s/2").body["geoweir"]["stream"] == "s"
         rewrite(running, {"streams": {"t": {"subscribe": "more/#"}}})
         said(running, "ready", 3)
         assert set(running.service.account()["streams"]) == {"t"}

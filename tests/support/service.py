@@ -68,6 +68,7 @@ class Geoweir:
         self.file = folder / "geoweir.yaml"
         self.arguments = tuple(arguments)
         self.environment = dict(environment or {})
+        self.command: list[str] = []  # what goes before the interpreter
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._errors = folder / "geoweir.log"
@@ -98,7 +99,11 @@ class Geoweir:
         """Starts the process without waiting for it."""
         with self._errors.open("ab") as errors, self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "geoweir", "run", "-c", str(self.file), *self.arguments],
+                [
+                    *self.command,
+                    *(sys.executable, "-m", "geoweir", "run", "-c", str(self.file)),
+                    *self.arguments,
+                ],
                 stdout=output,
                 stderr=errors,
                 env=clean_environment(**self.environment),

@@ -152,6 +152,10 @@ class Flow:
             held[stream] += waiting
         return held
 
+    def at_broker(self) -> int:
+        """Inputs of those whose messages the broker, or the store, has yet to answer for."""
+        return sum(parcel.held for parcel in self._delivery.parcels())
+
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Lets inputs flow; the tasks that feed the path."""
         self._spawn(self._journal.run(), name="journal")

@@ -83,6 +83,10 @@ class Reporting:
         """Whether every connection is up."""
         return all(link.up for link in self.links)
 
+    def can_send(self) -> bool:
+        """Whether the outputs' connection is up."""
+        return self.links[0].up
+
     # What the stages tell.
 
     def received(self, stream: str, at: float) -> None:

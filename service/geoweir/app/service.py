@@ -180,6 +180,11 @@ class Service:
         """Inputs that the stages say they hold, per stream, counted by themselves."""
         return self._flow.held()
 
+    @property
+    def status(self) -> ServiceStatus:
+        """What pages and watchdogs are told."""
+        return self._status
+
     def account(self) -> dict[str, Any]:
         """The account as ``GET /api/account`` has it."""
         return self._status.account()

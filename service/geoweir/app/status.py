@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from math import isinf
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from geoweir.app.flow import Flow
 from geoweir.app.reporting import Link, Reporting
+from geoweir.core.progress import Progress, patience
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
 from geoweir.store.spill.files import FileSpill
@@ -31,9 +32,6 @@ from geoweir.web.status import (
 from geoweir.web.status import State as StateView
 
 __all__ = ["ServiceStatus"]
-
-#: Without an outcome for so many chunk deadlines, while something waits, there is no progress.
-_DEADLINES_WITHOUT_OUTCOME: Final = 4
 
 State = Literal["starting", "online", "draining"]
 
@@ -64,6 +62,7 @@ class ServiceStatus:
         self._lag = lag
         self._reporting = reporting
         self._held = flow.held
+        self._at_broker = flow.at_broker
         self._queued = flow.weir.qsize
         self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
@@ -74,6 +73,7 @@ class ServiceStatus:
         self._notice = notice
         self._started = time.time()
         self._started_at = time.monotonic()
+        self._progress = Progress(patience(settings.pool.timeout_s), self._started_at)
         self._conditions: dict[str, Condition] = {}
         self.state: State = "starting"
 
@@ -144,13 +144,16 @@ class ServiceStatus:
         }
 
     def alive(self) -> Condition:
-        """Whether something that waits gets an outcome, or waits for somebody else."""
+        """Whether what waits for us moves; what waits for the broker is not ours to move."""
         held = sum(self._held().values())
-        silent_s = time.monotonic() - self._reporting.last_outcome
-        limit_s = _DEADLINES_WITHOUT_OUTCOME * self._settings.pool.timeout_s + 5.0
-        is_outside = not self._reporting.is_linked()
-        ok = not held or silent_s < limit_s or is_outside
-        detail = "" if ok else f"{held} inputs wait, and none got an outcome for {silent_s:.0f} s"
+        ok = self._progress.look(
+            time.monotonic(),
+            waiting=held,
+            is_outside=not self._reporting.can_send() or self._at_broker() > 0,
+            mark=(self._reporting.last_outcome, sum(slot.answers for slot in self._pool.stats())),
+        )
+        silent_s = self._progress.silent_s
+        detail = "" if ok else f"{held} inputs wait, and none moved for {silent_s:.0f} s"
         return self._since(Condition("progress", ok, 0.0, detail))
 
     def ready(self) -> list[Condition]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     plan = read_plan(args.descriptor)
+    environment = dict(os.environ)  # some of it leaves, so that no child has it
     following = asyncio.run(_serve(plan, args.config))
     if following is not None:
+        os.environ.update(environment)
         become("serve", following, config=args.config, debug=args.debug)
     return 0
 
@@ -41,10 +45,14 @@ def run(args: argparse.Namespace) -> int:
 async def _serve(plan: Plan, config: str) -> Plan | None:
     """Serves until it is asked to stop; the plan to go on with, if that was for another one."""
     from geoweir.app.service import Service
+    from geoweir.app.watchdog import Watchdog
     from geoweir.cli.configuration import broker_options
     from geoweir.telemetry.log import configure
+    from geoweir.telemetry.notify import Notifier
 
     settings = plan.settings
+    faulthandler.enable()  # a watchdog ends us by SIGABRT: the stacks say where we stood
+    notifier = Notifier.from_environ(os.environ, is_wanted=settings.watchdog.notifies)
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +90,9 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
     loop.add_signal_handler(signal.SIGHUP, asked.set)
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(follow(), name="follow-configuration")
-        await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+        watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
+        async with watchdog.watching():
+            await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
         follower.cancel()
     if not following:
         return None

@@ -35,6 +35,7 @@ from geoweir.settings.values import (
     StateSettings,
     ThermalSettings,
     TlsSettings,
+    WatchdogSettings,
 )
 
 __all__ = ["assemble"]
@@ -69,6 +70,9 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         thermal=_thermal(config.thermal, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
+        watchdog=WatchdogSettings(
+            notifies=config.watchdog.systemd, interval_s=config.watchdog.interval
+        ),
         log=LogSettings(level=config.log.level, format=config.log.format),
         config_path=str(path),
         module_path=str(folder),

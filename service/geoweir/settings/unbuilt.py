@@ -29,12 +29,22 @@ UNBUILT_STEPS: Final = (
 _UNBUILT_FORMATS: Final = ("nmea", "sensorthings", "sparkplug", "wkb", "csv", "las")
 
 
+def _is_given(value: object) -> bool:
+    return value is not None
+
+
 def _is_two(value: object) -> bool:
     return value == 2 and isinstance(value, int)  # noqa: PLR2004 - MQTT's quality of service 2
 
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
+    (
+        ("watchdog", "device"),
+        _is_given,
+        "a watchdog device is",
+        "Write null; systemd feeds it (RuntimeWatchdogSec=), and geoweir tells systemd.",
+    ),
     (
         ("streams", EACH, "format"),
         lambda value: value in _UNBUILT_FORMATS,
@@ -48,7 +58,6 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     ),
 )
 _WITHOUT_EFFECT: Final = (
-    ("watchdog",),
     ("map",),
     ("pool", "sandbox"),
     ("streams", EACH, "events"),

@@ -18,6 +18,7 @@ __all__ = [
     "StateSettings",
     "ThermalSettings",
     "TlsSettings",
+    "WatchdogSettings",
 ]
 
 
@@ -101,6 +102,14 @@ class ThermalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchdogSettings:
+    """Signs of life for whoever started the service."""
+
+    notifies: bool = True
+    interval_s: float = 2.0  # the longest time between two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration, checked."""
 
@@ -117,6 +126,7 @@ class Settings:
     thermal: ThermalSettings = ThermalSettings()
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
+    watchdog: WatchdogSettings = WatchdogSettings()
     log: LogSettings = LogSettings()
     config_path: str = ""
     module_path: str | None = None  # folder of the configuration: users' own steps stand there

@@ -210,6 +210,7 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         ),
         ("streams: {a: {subscribe: x, qos: 2}}", "streams.a.qos"),
         ("streams: {a: {subscribe: x, publish: {qos: 2}}}", "streams.a.publish.qos"),
+        (STREAM + "watchdog: {device: /dev/watchdog}", "watchdog.device"),
     ],
 )
 def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> None:
@@ -222,7 +223,6 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
 @pytest.mark.parametrize(
     ("text", "path", "code"),
     [
-        ("watchdog: {interval: 1s}", "watchdog", "not-built"),
         ("map: {draw: true}", "map", "not-built"),
         ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
         ("queue: {spill: {path: here}}", "queue.spill.path", "no-effect"),

@@ -54,6 +54,11 @@ class Supervisor:
         )
         self._news = asyncio.Event()
 
+    @property
+    def status(self) -> FleetStatus:
+        """What pages and watchdogs are told."""
+        return self._status
+
     async def run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         """Runs until ``stop``, then drains.
 

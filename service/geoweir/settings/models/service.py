@@ -119,14 +119,14 @@ class Http(Section):
 
 
 class Watchdog(Section):
-    """Not in this version: signs of life for systemd or a hardware watchdog."""
+    """Signs of life for systemd, or for the first process of the image."""
 
     systemd: bool = True
-    """Whether systemd is told."""
+    """Whether whoever set NOTIFY_SOCKET is told."""
     device: Text | None = None
-    """A watchdog device."""
+    """Not in this version, and systemd's job: a watchdog device."""
     interval: Annotated[float, duration("100ms", "10m")] = 2.0
-    """How often."""
+    """The longest time between two signs of life."""
 
 
 class Log(Section):
