@@ -13,19 +13,28 @@ python := $(VENV)/bin/python
 install := $(python) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench format clean help
+.PHONY: demo test check faults soak mutants bench format clean help
 
 demo: $(VENV)/.demo  ## buses through the whole service, on a broker of its own
 	@$(VENV)/bin/geoweir demo $(ARGS)
 
 test: $(VENV)/.dev  ## the test suite, on the brokers that are here
-	@$(python) -m pytest -m "not (slow or container or browser)" $(ARGS)
+	@$(python) -m pytest -m "not (slow or container or browser or mutants)" $(ARGS)
 
 check: $(VENV)/.dev  ## style, types and import rules
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@$(python) -m mypy
 	@$(VENV)/bin/lint-imports
+
+faults: $(VENV)/.dev  ## every fault at full size (about an hour), and a table of what came out
+	@GEOWEIR_FAULTS=full $(python) -m pytest -m faults $(ARGS)
+
+soak: $(VENV)/.dev  ## MINUTES=60 of work with faults mixed in, and the slope of memory
+	@GEOWEIR_SOAK_MINUTES=$(or $(MINUTES),60) $(python) -m pytest -m faults -k test_n_ $(ARGS)
+
+mutants: $(VENV)/.dev  ## removes each guard and sees the tests fail that watch it
+	@$(python) -m pytest -m mutants $(ARGS)
 
 bench: $(VENV)/.dev  ## messages/s, latency and cost beside a raw echo, the plain pattern and Node-RED
 	@$(python) bench/end_to_end.py $(ARGS)

@@ -5,7 +5,8 @@
 One run, all in one process, the candidates taking turns; the best of the rounds counts, as other
 work on the machine only makes times longer. `chunk` is 128 points a call and the time of one call,
 `bulk` 100,000 points at once. Every candidate gets the points in the form it likes best, made
-outside the measured time: geometries for shapely's, a frame for geopandas' and the others'. Answers
+outside the measured time: a chunk as the decoder leaves it for `geoweir step`, which is the step's
+own way to its pairs; geometries for shapely's, a frame for geopandas' and the others'. Answers
 (pairs within) are counted and must agree.
 """
 
@@ -33,13 +34,17 @@ import numpy.typing as npt
 import shapely
 
 import layers
+from geoweir.codec.column import GeometryColumn
+from geoweir.codec.features import Features
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
+from geoweir.steps.join import pairs
 from table import markdown
 
 _CHUNK: Final = 128
 _BULK: Final = 100_000
 _MOST_S: Final = 0.3  # for a round of a slow candidate
+_STEP: Final = "geoweir step"
 _SHAPELYS: Final = (
     "STRtree.query(within)",
     "STRtree, prepared contains_xy",
@@ -66,11 +71,14 @@ class Candidate:
 
 def _ours(path: Path) -> Iterator[Candidate]:
     layer = Layer.open("layer", MappedFile.open(path))
-    yield Candidate(
-        "geoweir join", shapely.points, lambda given: len(layer.join(given, "within", "all")[0])
-    )
+    yield Candidate(_STEP, _chunk, lambda given: _pairs(layer, given))
     yield Candidate(
         "geoweir locate", np.asarray, lambda given: len(layer.locate(given, "within", "all")[0])
+    )
+    yield Candidate(
+        "geoweir join of objects",
+        shapely.points,
+        lambda given: len(layer.join(given, "within", "all")[0]),
     )
     plain = Layer.open("layer", MappedFile.open(path), use_kernel=False)
     yield Candidate(
@@ -78,6 +86,27 @@ def _ours(path: Path) -> Iterator[Candidate]:
         shapely.points,
         lambda given: len(plain.join(given, "within", "all")[0]),
     )
+
+
+def _chunk(points: Points) -> Features:
+    """Points as the decoder leaves them."""
+    count = len(points)
+    return Features(
+        inputs=np.arange(count, dtype=np.int32),
+        ids=[""] * count,
+        id_literals=[b""] * count,
+        times=[None] * count,
+        column=GeometryColumn(positions=np.column_stack([points, np.full(count, np.nan)])),
+        properties=[{}] * count,
+        crs="EPSG:4326",
+        errors=[None] * count,
+        filtered=[None] * count,
+        repaired=[None] * count,
+    )
+
+
+def _pairs(layer: Layer, chunk: Features) -> int:
+    return len(pairs(layer, chunk, chunk.alive(), "within", "all")[0])
 
 
 def _shapelys(geometries: layers.Geometries) -> Iterator[Candidate]:
@@ -196,7 +225,7 @@ def _places(name: str, geometries: layers.Geometries, count: int) -> Points:
     return rng.uniform((west, south), (east, north), (count, 2))
 
 
-def _compare(name: str, rounds: int) -> None:
+def _compare(name: str, rounds: int, *, with_peers: bool) -> None:
     geometries = layers.polygons(name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.gwl"
@@ -205,7 +234,9 @@ def _compare(name: str, rounds: int) -> None:
         seconds, size = time.perf_counter() - started, path.stat().st_size
         sections = MappedFile.open(path).header.sections
         index = sum(one.size for key, one in sections.items() if key.startswith("cell"))
-        candidates = [*_ours(path), *_shapelys(geometries), *_peers(geometries)]
+        candidates = [*_ours(path), *_shapelys(geometries)]
+        if with_peers:
+            candidates += _peers(geometries)
         points = _places(name, geometries, _CHUNK * 60 + _BULK)
         chunks = np.split(points[: _CHUNK * 60], 60)
         small = _measure(candidates, chunks, rounds)
@@ -218,7 +249,7 @@ def _compare(name: str, rounds: int) -> None:
 
 
 def _table(small: dict[str, float], large: dict[str, float]) -> str:
-    ours = small["geoweir join"]
+    ours = small[_STEP]
     rows = [
         [
             name,
@@ -263,10 +294,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--layers", default="countries,counties,voronoi-50k,voronoi-500k")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--no-peers", action="store_true", help="shapely's forms only")
     options = parser.parse_args()
     print(_machine())
     for name in options.layers.split(","):
-        _compare(name, options.rounds)
+        _compare(name, options.rounds, with_peers=not options.no_peers)
         sys.stdout.flush()
     return 0
 

@@ -5,7 +5,7 @@ None is named after MQTT; every implementation passes the contract tests in ``te
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,8 +13,11 @@ import msgspec
 
 from geoweir.core.kept import Drop, Kept, Selection
 from geoweir.core.lane import Batch, Headers, LaneClosed, LaneOpened
+from geoweir.core.parcel import Parcel
+from geoweir.core.spilled import Carried, Spilled, SpilledTotals
+from geoweir.core.states import StateChange, StateRow
 
-__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "StateStore"]
+__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "Spill", "StateStore"]
 
 
 class Inlet(Protocol):
@@ -127,10 +130,70 @@ class StateStore(Protocol):
         """
         ...
 
+    def save_states(self, changes: Sequence[StateChange]) -> Awaitable[bool]:
+        """Saves what streams remember, and completes when it is durable; whether it is."""
+        ...
+
+    def load_states(self, stream: str, kind: str) -> Awaitable[list[StateRow]]:
+        """What a stream remembered of one kind, the oldest first.
+
+        Raises:
+            StateError: the store can't be read now.
+        """
+        ...
+
     def last_sequence(self) -> Awaitable[int]:
         """The greatest sequence so far; 0 where nothing was kept yet.
 
         Raises:
             StateError: the store can't be read now.
         """
+        ...
+
+
+class Spill(Protocol):
+    """Where inputs wait that the queue has no room for: durable, in order per stream, bounded."""
+
+    @property
+    def totals(self) -> Mapping[str, SpilledTotals]:
+        """What each stream has there without an outcome, as of the last call that ended."""
+        ...
+
+    @property
+    def carried(self) -> Mapping[str, Carried]:
+        """What was there at the start."""
+        ...
+
+    def append(self, stream: str, parcels: Sequence[Parcel]) -> Awaitable[int]:
+        """Puts inputs behind what waits; when it completes they are durable. The first's sequence.
+
+        Sequences count a stream's inputs up without holes, over restarts too.
+
+        Raises:
+            StateError: none of them is there; ``full`` where there is no room.
+        """
+        ...
+
+    def release(self, stream: str, sequence: int, passed_over: Collection[int]) -> Awaitable[None]:
+        """Completes when it is durable that inputs up to this one may be confirmed to their lane.
+
+        ``passed_over``: sequences of inputs that come again from their lane.
+
+        Raises:
+            StateError: they may not.
+        """
+        ...
+
+    def read(
+        self, stream: str, *, most: int, most_bytes: int, up_to: int
+    ) -> Awaitable[list[Spilled]]:
+        """The next inputs of a stream up to a sequence, in order, each once; or none.
+
+        Raises:
+            StateError: they can't be read now.
+        """
+        ...
+
+    def settle(self, stream: str, sequence: int) -> None:
+        """Inputs up to this one have their outcome: they don't come again after a restart."""
         ...

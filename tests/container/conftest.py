@@ -1,6 +1,7 @@
 """The engine and the image that the tests of this folder share.
 
-``GEOWEIR_BASE_IMAGE`` names the base where the usual one can't be pulled.
+``GEOWEIR_BASE_IMAGE`` names the base where the usual one can't be pulled, ``GEOWEIR_IMAGE`` an
+image that is to be tested as it is.
 """
 
 from __future__ import annotations
@@ -27,4 +28,6 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
-    return build(engine, "geoweir-test-image", os.environ.get("GEOWEIR_BASE_IMAGE"))
+    return os.environ.get("GEOWEIR_IMAGE") or build(
+        engine, "geoweir-test-image", os.environ.get("GEOWEIR_BASE_IMAGE")
+    )

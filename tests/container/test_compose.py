@@ -1,7 +1,7 @@
 """The compose project as a whole: a position comes in, its result goes out, Prometheus sees it.
 
 Images that can't be pulled are named by the environment: ``GEOWEIR_BASE_IMAGE``,
-``GEOWEIR_MOSQUITTO_IMAGE`` and ``GEOWEIR_PROMETHEUS_IMAGE``.
+``GEOWEIR_MOSQUITTO_IMAGE``, ``GEOWEIR_PROMETHEUS_IMAGE`` and ``GEOWEIR_GRAFANA_IMAGE``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiomqtt
 import pytest
@@ -28,7 +30,7 @@ from support.mosquitto import free_port
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
 NAME = "geoweir-test"
-SERVICES = ("geoweir", "mosquitto", "prometheus")
+SERVICES = ("geoweir", "mosquitto", "prometheus", "grafana")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ def project(
         "GEOWEIR_PORT": str(ports["geoweir"]),
         "MQTT_PORT": str(ports["mosquitto"]),
         "PROMETHEUS_PORT": str(ports["prometheus"]),
+        "GRAFANA_PORT": str(ports["grafana"]),
     }
-    for name in ("MOSQUITTO_IMAGE", "PROMETHEUS_IMAGE"):
+    for name in ("MOSQUITTO_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"):
         if named := os.environ.get(f"GEOWEIR_{name}"):
             environment[name] = named
     files = [PROJECT / "compose.yaml", often_checked(tmp_path_factory.mktemp("compose"))]
@@ -106,10 +109,10 @@ def project(
 
     compose("config", "-q")
     try:
-        compose("up", "-d", "--no-build")
+        compose("--profile", "demo", "up", "-d", "--no-build")
         yield Project(engine, ports)
     finally:
-        compose("down", "--volumes", "--timeout", "30")
+        compose("--profile", "demo", "down", "--volumes", "--timeout", "30")
 
 
 def health(project: Project) -> dict[str, str]:
@@ -152,6 +155,74 @@ def test_prometheus_reads_the_metrics(project: Project) -> None:
         return [sample["value"][1] for sample in answer["data"]["result"]] == ["0"]
 
     eventually(balances, 60)
+
+
+def query(project: Project, expression: str) -> list[Any]:
+    answer = project.get("prometheus", "/api/v1/query?" + urlencode({"query": expression}))
+    found: list[Any] = answer["data"]["result"]
+    return found
+
+
+def test_every_target_is_up(project: Project) -> None:
+    def targets() -> dict[str, str]:
+        answer = project.get("prometheus", "/api/v1/targets")
+        return {t["labels"]["job"]: t["health"] for t in answer["data"]["activeTargets"]}
+
+    up = {"geoweir": "up", "prometheus": "up"}
+    eventually(lambda: targets() == up, 60, targets)
+
+
+def test_the_demo_profile_shows_data(project: Project) -> None:
+    rate = 'sum(rate(geoweir_outcomes_total{outcome="published"}[1m]))'
+
+    eventually(
+        lambda: [float(found["value"][1]) > 1 for found in query(project, rate)] == [True], 90
+    )
+
+
+def board() -> Iterator[tuple[str, str]]:
+    """Title and expression of each query, with its variables as "All" sets them."""
+    panels = json.loads((PROJECT / "deploy/grafana/dashboards/geoweir.json").read_text())["panels"]
+    for panel in (inner for outer in panels for inner in (outer, *outer.get("panels", []))):
+        for target in panel.get("targets", []):
+            yield panel["title"], re.sub(r"\$(job|instance|stream)", ".*", target["expr"])
+
+
+#: What is empty in a stack that is well, or not known in a container.
+QUIET = {"Filtered", "Rejected and reconciled", "Restarts"}
+
+
+def test_the_board_has_data_in_every_panel(project: Project) -> None:
+    def empty() -> set[str]:
+        return {title for title, expression in board() if not query(project, expression)} - QUIET
+
+    eventually(lambda: not empty(), 90, empty)
+
+
+def test_prometheus_accepts_its_configuration_and_the_alerts_pass_their_tests(
+    engine: Engine,
+) -> None:
+    image = os.environ.get("GEOWEIR_PROMETHEUS_IMAGE", "prom/prometheus:v3.5.0")
+
+    for command in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+        output = engine.containers.run(
+            image,
+            command,
+            entrypoint="promtool",
+            remove=True,
+            network_mode="none",
+            working_dir="/etc/prometheus",
+            volumes={str(PROJECT / "deploy/prometheus"): {"bind": "/etc/prometheus", "mode": "ro"}},
+        )
+        assert b"SUCCESS" in output
+
+
+def test_no_alert_fires_in_a_stack_that_is_well(project: Project) -> None:
+    eventually(lambda: query(project, "geoweir_unaccounted"), 60)
+
+    alerts = project.get("prometheus", "/api/v1/alerts")["data"]["alerts"]
+
+    assert [alert["labels"]["alertname"] for alert in alerts] == []
 
 
 def test_geoweir_ends_in_order(project: Project) -> None:

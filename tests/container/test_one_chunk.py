@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.boxes import boxes
 from support.containers import PROJECT, Engine, build, run, run_python
+from support.eventually import eventually
+from support.outside import Listener, Sender, point
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1500)]
 
@@ -40,6 +45,42 @@ print(json.dumps({
 }))
 """
 
+# The kernel's answers and the fallback's beside GEOS's: stars with holes on whole numbers, and
+# points of which many are on an edge or a vertex, or one ulp beside it.
+EXACT = """
+import os, platform
+import numpy as np
+import shapely
+from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.kernel.loaded import has_kernel
+from geoweir.spatial.layer import Layer
+from geoweir.spatial.layerfile import LayerFeatures, write_layer
+
+rng = np.random.default_rng(7)
+rings = [rng.integers(0, 30, (9, 2)).astype(float) for _ in range(60)]
+made = [shapely.make_valid(shapely.Polygon(ring), method="structure") for ring in rings]
+zones = np.array([z for z in made if z.geom_type in ("Polygon", "MultiPolygon") and z.area > 0])
+spots = rng.integers(0, 30, (3000, 2)).astype(float)
+spots[1000:2000] = np.nextafter(spots[1000:2000], 99.0)
+spots[2000:] += rng.random((1000, 2))
+points = shapely.points(spots)
+names = [str(i) for i in range(len(zones))]
+file = os.memfd_create("layer")
+write_layer(file, "EPSG:4326", LayerFeatures(names, [{}] * len(names), zones), "")
+mapped = MappedFile(file)
+for predicate in ("within", "intersects"):
+    test = getattr(shapely, predicate)
+    expected = [(i, k) for i, p in enumerate(points) for k in np.flatnonzero(test(p, zones))]
+    for use_kernel in (True, False):
+        layer = Layer.open("zones", mapped, use_kernel=use_kernel)
+        mine, theirs = layer.join(points, predicate, "all")
+        assert expected and list(zip(mine, layer.source[theirs])) == expected, predicate
+print(platform.machine(), has_kernel())
+"""
+
+#: Emulation takes some ten times as long.
+READY_S = {"x86_64": 60.0, "aarch64": 300.0}
+
 
 @pytest.fixture(scope="module", params=["x86_64", "aarch64"])
 def built(request: pytest.FixtureRequest, engine: Engine) -> tuple[str, str]:
@@ -67,3 +108,33 @@ def test_a_chunk_gets_its_outcomes_and_districts(engine: Engine, built: tuple[st
         "outcomes": ["published", "published", "rejected json"],
         "districts": ["south", None],
     }
+
+
+def test_the_kernel_answers_as_geos_does(engine: Engine, built: tuple[str, str]) -> None:
+    machine, image = built
+
+    assert run_python(engine, image, EXACT) == f"{machine} True"
+
+
+def test_positions_go_through_from_broker_to_broker(
+    engine: Engine, built: tuple[str, str], tmp_path: Path
+) -> None:
+    machine, image = built
+    config: dict[str, Any] = {
+        "streams": {"buses": {"subscribe": "buses/+"}},
+        "pool": {"workers": 1, "timeout": "30s"},
+    }
+    with (
+        boxes(engine, image, tmp_path, config, seconds=READY_S[machine]) as box,
+        Listener(box.broker) as listener,
+        Sender(box.broker) as sender,
+    ):
+        sender.send((f"buses/{i}", point(f"bus-{i}")) for i in range(200))
+        listener.wait(200, "geoweir/buses/bus-", READY_S[machine])
+        eventually(lambda: box.settled() == 200)
+        assert box.get("/api/account")["unaccounted"] == 0
+        assert box.in_box("uname -m") == machine
+        box.geoweir.stop(timeout=60)
+        box.geoweir.reload()
+        assert box.geoweir.attrs["State"]["ExitCode"] == 0
+        assert box.restarts() == 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,11 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.accounting import read
 from support.brokers import needs_mosquitto
 from support.eventually import eventually
+from support.mosquitto import free_port
 from support.outside import Listener, Sender, point
 from support.running import Running
 from support.service import Geoweir, command
 
 pytestmark = pytest.mark.mosquitto
+
+C = ("-c", "geoweir.yaml")
+RETRIED = "sent again {}: published 0, filtered 0, rejected {}, reconciled 0\n"
 
 STREAMS = {
     "s": {"subscribe": "in/#"},
@@ -143,3 +150,55 @@ def test_more_processes_than_have_work_are_refused(tmp_path: Path) -> None:
         "geoweir: --processes 2: every stream keeps state per id, so each runs whole in one "
         "process, and there is work for 1 only. Write --processes 1.\n"
     )
+
+
+def test_kept_inputs_of_all_processes_are_listed_shown_and_sent_again(tmp_path: Path) -> None:
+    needs_mosquitto()
+    from support.brokers import open_mosquitto
+
+    count = 90
+    (tmp_path / "broker").mkdir()
+    with open_mosquitto(tmp_path / "broker") as broker:
+        config = {
+            "http": {"listen": f"127.0.0.1:{free_port()}"},
+            "mqtt": {"url": broker.url},
+            "streams": {"s": {"subscribe": "in/#"}},
+            "pool": {"workers": 1},
+            "state": {"path": "state.db"},
+        }
+        with (
+            Sender(broker) as sender,
+            Geoweir(config, tmp_path, arguments=("--processes", "3")) as service,
+        ):
+            sender.send((f"in/{n}", b"junk") for n in range(count))
+            service.wait_settled(count)
+            eventually(lambda: len(_kept(tmp_path)) == count)
+            found = _kept(tmp_path)
+            assert {one["process"] for one in found} == {0, 1, 2}
+            assert {one["topic"] for one in found} == {f"in/{n}" for n in range(count)}
+            page = json.loads(service.get("/api/kept?limit=7"))
+            seen = page["kept"]
+            while page["more"]:
+                page = json.loads(service.get(f"/api/kept?limit=7&after={page['after']}"))
+                seen += page["kept"]
+            assert [one["id"] for one in seen] == [one["id"] for one in found]
+            last = found[-1]
+            shown = command("reconcile", "show", last["id"][:12], "--raw", *C, folder=tmp_path)
+            assert shown.stdout == "junk"
+            said = command("reconcile", "retry", last["id"], *C, folder=tmp_path)
+            assert said.stdout == RETRIED.format(1, 1), said.stderr
+            said = command("reconcile", "retry", "--reason", "json", *C, folder=tmp_path)
+            assert said.stdout == RETRIED.format(count, count), said.stderr
+            assert sorted(one["attempts"] for one in _kept(tmp_path)) == [2] * (count - 1) + [3]
+            for path, error in (("?after=x", 400), ("/0123abcd", 404), ("/x", 400)):
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    service.get(f"/api/kept{path}")
+                assert refused.value.code == error
+                refused.value.close()
+            assert service.account()["unaccounted"] == 0
+            assert service.stop() == 0
+
+
+def _kept(folder: Path) -> list[dict[str, Any]]:
+    lines = command("reconcile", "list", "--json", *C, folder=folder).stdout.splitlines()
+    return [json.loads(line) for line in lines]

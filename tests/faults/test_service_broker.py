@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,74 +33,6 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
     write_mischief(tmp_path)
     with open_mosquitto(tmp_path / "broker") as broker:
         yield broker
-
-
-@contextmanager
-def balanced_throughout(service: Geoweir) -> Iterator[None]:
-    """Asks for the account all the while: nothing is ever unaccounted."""
-    done, faults, asked = threading.Event(), [], []
-
-    def ask() -> None:
-        while not done.wait(0.01):
-            account = service.account()
-            asked.append(1)
-            if account["unaccounted"]:
-                faults.append(account)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join(20)
-    assert not faults, faults[:3]
-    assert asked
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_broker_that_ends_and_comes_back_costs_no_input_its_outcome(
-    mosquitto: Broker, tmp_path: Path, number: int, protocol: str
-) -> None:
-    ids = [f"i{n}" for n in range(4000)]
-    config = configuration(mosquitto)
-    config["mqtt"]["protocol"] = protocol
-    with (
-        Listener(mosquitto) as listener,
-        Sender(mosquitto) as sender,
-        Geoweir(config, tmp_path) as service,
-    ):
-        with balanced_throughout(service):
-            sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
-            for times in (1, 2):
-                eventually(lambda: len(listener.heard) > 600 * times)  # noqa: B023 - called here
-                if number == signal.SIGKILL:
-                    saved(mosquitto)
-                mosquitto.mosquitto.end(number)
-                mosquitto.mosquitto.start()
-                eventually(
-                    lambda: service.metric("geoweir_mqtt_reconnects_total") >= 2 * times  # noqa: B023
-                )
-            eventually(
-                lambda: len(read(listener.heard, "s").published) == len(ids),
-                60,
-                lambda: (service.account(), service.log()[-3000:]),
-            )
-            eventually(lambda: service.stream("s")["in_flight"] == 0)
-        read(listener.heard, "s").each_once(ids)
-        account = service.account()
-        assert account["unaccounted"] == 0
-        assert account["streams"]["s"]["returned"] > 0
-        assert service.stop() == 0
-
-
-def saved(broker: Broker) -> None:
-    """Waits until what the broker holds now is on its disk."""
-    file = broker.mosquitto.folder / "mosquitto.db"
-    before = file.stat().st_mtime_ns if file.exists() else 0
-    broker.mosquitto.signal(signal.SIGUSR1)
-    eventually(lambda: file.exists() and file.stat().st_mtime_ns > before)
 
 
 def test_t16_a_result_topic_that_the_broker_refuses_makes_its_inputs_rejected(

@@ -30,60 +30,6 @@ def module(tmp_path: Path) -> None:
     write_mischief(tmp_path)
 
 
-def test_nothing_is_lost_when_the_service_is_killed_mid_stream(
-    broker: Broker, tmp_path: Path
-) -> None:
-    ids = [f"i{n}" for n in range(3000)]
-    with (
-        Listener(broker) as listener,
-        Sender(broker) as sender,
-        Geoweir(configuration(broker), tmp_path) as service,
-    ):
-        sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
-        for enough in (500, 1200):
-            eventually(lambda: len(listener.on("geoweir/s/")) > enough)  # noqa: B023
-            service.kill()
-            assert len(read(listener.heard, "s").published) < len(ids)
-            service.start()
-        everything = eventually(
-            lambda: len(read(listener.heard, "s").published) == len(ids), 60, service.account
-        )
-        assert everything
-        eventually(lambda: service.stream("s")["in_flight"] == 0)
-        read(listener.heard, "s").each_once(ids)
-        assert service.account()["unaccounted"] == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_orderly_end_under_load_leaves_each_input_published_or_at_the_broker(
-    broker: Broker, tmp_path: Path, number: int
-) -> None:
-    ids = [f"i{n}" for n in range(4000)]
-    config = configuration(broker, shutdown_grace="5s")
-    with (
-        Listener(broker) as listener,
-        Sender(broker) as sender,
-        Geoweir(config, tmp_path) as service,
-    ):
-        sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
-        eventually(lambda: len(listener.on("geoweir/s/")) > 500)
-        service.signal(number)
-        assert service.wait(10) == 0
-        assert "unaccounted=0 in_flight=0" in service.log()
-        first = set(read(listener.heard, "s").published)
-        service.start()
-        eventually(
-            lambda: len(read(listener.heard, "s").published) == len(ids), 60, service.account
-        )
-        eventually(lambda: service.stream("s")["in_flight"] == 0)
-        seen = read(listener.heard, "s")
-        seen.each_once(ids)
-        # In order means also: what was published is acknowledged, and does not come again.
-        assert not seen.repeats
-        assert service.stream("s")["published"] == len(ids) - len(first)
-        assert service.stop() == 0
-
-
 def test_an_orderly_end_does_not_wait_for_a_chunk_that_hangs(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -125,27 +71,6 @@ def test_an_orderly_end_does_not_wait_for_a_chunk_that_hangs(
         seen = read(listener.heard, "s")
         seen.each_once(ids, rejected_once=False)
         assert set(seen.reconciled) == {"i500"}
-
-
-def test_ten_thousand_inputs_that_came_while_the_service_was_away_are_all_published(
-    broker: Broker, tmp_path: Path
-) -> None:
-    ids = [f"i{n}" for n in range(10_000)]
-    config = configuration(broker)
-    config["streams"]["s"]["steps"] = []
-    with Listener(broker) as listener, Geoweir(config, tmp_path) as service:
-        assert service.stop() == 0
-        with Sender(broker) as sender:
-            sender.send((f"in/{n}", point(ident)) for n, ident in enumerate(ids))
-        service.start()
-        account = service.wait_settled(len(ids), 90)
-        listener.wait(len(ids), "geoweir/s/")
-        seen = read(listener.heard, "s")
-        seen.each_once(ids)
-        assert seen.order == ids
-        assert not seen.repeats
-        assert account["unaccounted"] == 0
-        assert service.stop() == 0
 
 
 def test_an_end_while_the_broker_is_away_is_in_time_and_loses_nothing(tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ HOSTILE = {
         b'"properties": {}', b'"properties": ' + nested(20_000)
     ),
     "open ring": fence(0).replace(b", [0, 0]]", b"]"),
+    "no area": fence(0).replace(b"[1, 1], [0, 1]", b"[1, 0], [0, 0]"),
+    "one place": json.dumps(
+        {
+            "type": "Feature",
+            "geometry": {"type": "LineString", "coordinates": [[3, 3], [3, 3]]},
+            "properties": {},
+        }
+    ).encode(),
     "no geometry": b'{"type": "Feature", "geometry": null, "properties": {}}',
     "a collection": b'{"type": "FeatureCollection", "features": []}',
     "many vertices": json.dumps(
@@ -141,6 +149,10 @@ def test_hostile_fences_are_refused_one_by_one_and_what_their_topics_had_stays(
         eventually(lambda: refused() == len(HOSTILE), 20, lambda: (refused(), service.log()))
         for n, name in enumerate(names):
             assert asking.at(n * 2 + 0.5) == (f"h{n}", name), list(HOSTILE)[n]
+        # A topic that had nothing before: what came along with it is there.
+        sender.send([("fences/new", HOSTILE["no area"]), ("fences/x", fence(99))], retain=True)
+        asking.until(99.5, ("x", None))
+        eventually(lambda: refused() == len(HOSTILE) + 1, 20, lambda: (refused(), service.log()))
         assert service.metric("geoweir_layer_load_errors_total", layer="zones") == 0
         assert service.metric("geoweir_worker_restarts_total") == 0
         assert service.stop() == 0

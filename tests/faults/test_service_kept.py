@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -202,46 +201,6 @@ def test_what_is_on_its_way_at_an_orderly_end_is_reconciled_and_stays(
         assert service.stop() == 0
         assert "unaccounted=0 in_flight=0" in service.log()
     assert kept(service) == {"in/1": 2}
-
-
-def test_a_full_disk_costs_the_keeping_and_not_one_outcome(broker: Broker, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here (needs root)")
-    try:
-        config = configuration(broker, state={"path": "disk/state.db"})
-        with (
-            Listener(broker),
-            Sender(broker) as sender,
-            Geoweir(config, tmp_path) as service,
-        ):
-            count = 300
-            sender.send((f"in/{n}", b"junk" * 3000) for n in range(count))
-            account = service.wait_settled(count)
-            check_account(account, received=count, rejected=count)
-            state = store(service)
-            assert not state["works"]
-            assert state["detail"].startswith("full: ")
-            lost = service.metric("geoweir_not_kept_total", reason="full")
-            assert lost > 0
-            assert lost + state["messages"] == count
-            assert service.metric("geoweir_store_up") == 0
-            assert service.get("/readyz")  # it does its work
-            # Lost are names only: every input was told to the consumer.
-            subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-            sender.send([("in/after", b"junk")])
-            eventually(lambda: store(service)["works"])
-            assert "store-failed" in service.log()
-            assert "store-works" in service.log()
-            assert service.stop() == 0
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_damaged_file_is_named_and_put_aside_at_the_start(broker: Broker, tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ import pytest
 
 from geoweir.core.kept import Selection
 from geoweir.store.reading import open_for_reading
+from support.disks import enlarge, small_disk
 from support.eventually import eventually
 from support.keeping import StoreNotes, drop, open_store
+from support.preload import compile_preload
 
 TESTS = Path(__file__).parent.parent
 
@@ -64,14 +66,7 @@ def keeping(path: Path, *arguments: str, preload: Path | None = None) -> Iterato
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that keeps what was synced; skips, by name, without a C compiler."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("images") / "synced.so"
-    source = TESTS / "support" / "synced.c"
-    command = [compiler, "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
-    subprocess.run([*command, "-o", str(library), str(source), "-ldl"], check=True)
-    return library
+    return compile_preload("synced", tmp_path_factory.mktemp("images"))
 
 
 def names_in(path: Path) -> list[str]:
@@ -170,27 +165,6 @@ def test_a_file_that_may_not_grow_stops_the_keeping_and_not_the_process(tmp_path
     assert set(told) <= set(names_in(path))
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that is soon full; skips, by name, where none can be mounted."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here (needs root)")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def _enlarge(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-
-
 def _bytes_of(path: Path) -> bytes:
     return path.read_bytes()
 
@@ -215,7 +189,7 @@ async def test_a_full_disk_is_named_counted_and_over_when_there_is_room(tmp_path
             assert len(found) == kept
         path = disk / "state.db"
         notes = StoreNotes()
-        _enlarge(disk)
+        enlarge(disk)
         async with open_store(path, notes) as store:
             assert await store.keep([drop("after", payload=os.urandom(50_000))]) == 1
             assert len(await store.find(Selection(), most=1000)) == kept + 1

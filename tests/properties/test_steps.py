@@ -100,6 +100,39 @@ def test_every_input_has_one_code_and_its_messages_agree_with_it(
         orjson.loads(message.payload)
 
 
+whole_points = st.one_of(
+    st.none(),
+    st.lists(ordinates, min_size=2, max_size=3).map(
+        lambda at: {"type": "Point", "coordinates": at}
+    ),
+)
+FAR = StepSpec(name="nearest", options={"layer": "zones", "max_distance": 500_000})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(whole_points, min_size=1, max_size=6),
+    st.lists(st.sampled_from([*STEPS, FAR]), max_size=4),
+    st.sampled_from([None, (0.0, 0.0, 30.0, 30.0)]),
+)
+def test_points_fare_the_same_as_positions_and_as_objects(
+    some: list[object],
+    steps: list[StepSpec],
+    bbox: tuple[float, float, float, float] | None,
+) -> None:
+    # A line among them makes all of the chunk objects.
+    spec = stream(steps=tuple(steps), prefilter=PrefilterSpec(bbox=bbox))
+    other = stream(name="other", crs="EPSG:3857")
+    way = chains(WorkerSpec(streams=(spec, other)), {"zones": ZONES})[0]
+    payloads = [feature(place, n=number) for number, place in enumerate(some)]
+    line = feature({"type": "LineString", "coordinates": [[1, 1], [2, 2]]}, n=1)
+
+    alone, beside = way.run(chunk_of(*payloads)), way.run(chunk_of(*payloads, line))
+
+    assert alone.codes == beside.codes[:-1]
+    assert alone.messages == [one for one in beside.messages if one.input < len(some)]
+
+
 finite = st.floats(-30, 30)
 near = st.one_of(st.sampled_from([0.0, 5.0, 10.0, 20.0]), finite).flatmap(
     lambda value: st.sampled_from([value, np.nextafter(value, 99), np.nextafter(value, -99)])

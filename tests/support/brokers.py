@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,12 +106,21 @@ def open_broker(folder: Path) -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def open_mosquitto(folder: Path, *, extra: str = "") -> Iterator[Broker]:
-    """A mosquitto of the test's own, with further lines in its configuration."""
+def open_mosquitto(
+    folder: Path, *, extra: str = "", host: str = "127.0.0.1", inside: Sequence[str] = ()
+) -> Iterator[Broker]:
+    """A mosquitto of the test's own.
+
+    Args:
+        folder: for its files.
+        extra: further lines of its configuration.
+        host: the address that it listens on.
+        inside: a command that runs it elsewhere, as in another network namespace.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with mosquitto(folder, extra=extra) as process:
+    with mosquitto(folder, extra=extra, host=host, inside=inside) as process:
         protocol = os.environ.get("GEOWEIR_TEST_PROTOCOL", "auto")
-        yield Broker("mosquitto", "127.0.0.1", process.port, protocol, process=process)
+        yield Broker("mosquitto", host, process.port, protocol, process=process)
 
 
 @contextlib.contextmanager

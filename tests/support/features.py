@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from geoweir.codec.column import GeometryColumn
 from geoweir.codec.features import Features
 from geoweir.core.spec import StreamSpec
 from geoweir.spatial.crs import KnownCrs
@@ -43,7 +44,7 @@ def features(
         ids=ids,
         id_literals=[f'"{name}"'.encode() for name in ids],
         times=[None] * count,
-        geometry=objects(geometries),
+        column=GeometryColumn(objects=objects(geometries)),
         properties=[{} for _ in ids] if properties is None else [dict(p) for p in properties],
         crs=crs,
         errors=[None] * count,

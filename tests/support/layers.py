@@ -33,7 +33,7 @@ def compiled_file(source: Path, said: Said | None = None, **options: Any) -> Map
     heard: Said = [] if said is None else said
     with memory_file() as descriptor:
         compile_layer(
-            str(source), descriptor, Options(**options), report=lambda *one: heard.append(one)
+            str(source), descriptor, Options(**options), report=lambda *one: heard.append(one[:3])
         )
         return MappedFile(descriptor)
 

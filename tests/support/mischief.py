@@ -50,6 +50,10 @@ def slow(chunk):
     time.sleep(0.001 * len(chunk.ids))
 
 
+def slower(chunk):
+    time.sleep(0.004 * len(chunk.ids))
+
+
 def slow_chunks(chunk):
     time.sleep(0.02)
 """

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,13 +39,23 @@ def wait_for_answer(host: str, port: int, lives: Callable[[], bool] = lambda: Tr
 class Mosquitto:
     """A broker process that can be stopped, killed, paused and started again."""
 
-    def __init__(self, folder: Path, *, extra: str = "", port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        extra: str = "",
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        self.host = host
+        self.inside = tuple(inside)
         self.port = port or free_port()
         self.config = folder / "mosquitto.conf"
         self.log = folder / "mosquitto.log"
         if "listener" not in extra:
-            extra = f"listener {self.port} 127.0.0.1\n" + extra
+            extra = f"listener {self.port} {host}\n" + extra
         if "allow_anonymous" not in extra and "per_listener_settings" not in extra:
             extra += "\nallow_anonymous true\n"
         if "max_queued_messages" not in extra:
@@ -65,15 +75,18 @@ class Mosquitto:
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
     def start(self) -> Mosquitto:
         assert BINARY is not None
         with self.log.open("ab") as log:
             process = self.process = subprocess.Popen(
-                [BINARY, "-c", str(self.config)], stdout=log, stderr=log, cwd=self.folder
+                [*self.inside, BINARY, "-c", str(self.config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
             )
-        if wait_for_answer("127.0.0.1", self.port, lambda: process.poll() is None):
+        if wait_for_answer(self.host, self.port, lambda: process.poll() is None):
             return self
         raise AssertionError(f"mosquitto did not start: {self.log.read_text()[-2000:]}")
 
@@ -90,11 +103,18 @@ class Mosquitto:
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, *, extra: str = "", port: int | None = None) -> Iterator[Mosquitto]:
+def mosquitto(
+    folder: Path,
+    *,
+    extra: str = "",
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    inside: Sequence[str] = (),
+) -> Iterator[Mosquitto]:
     """A running mosquitto; skips, by name, where there is none."""
     if BINARY is None:
         pytest.skip("no mosquitto on this machine")
-    broker = Mosquitto(folder, extra=extra, port=port)
+    broker = Mosquitto(folder, extra=extra, port=port, host=host, inside=inside)
     try:
         yield broker.start()
     finally:

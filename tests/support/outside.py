@@ -113,14 +113,23 @@ class _Client:
 
 
 class Listener(_Client):
-    """A consumer with a persistent session that keeps everything it hears, in order."""
+    """A consumer with a persistent session that keeps everything it hears, in order.
+
+    Args:
+        keeps_filters: subscribes to nothing, for a session that has its subscriptions already.
+    """
 
     def __init__(
-        self, broker: Broker, *filters: str, client_id: str = "listener", qos: int = 1
+        self,
+        broker: Broker,
+        *filters: str,
+        client_id: str = "listener",
+        qos: int = 1,
+        keeps_filters: bool = False,
     ) -> None:
         super().__init__(broker, client_id)
         self.heard: list[Heard] = []
-        self._filters = filters or ("geoweir/#",)
+        self._filters = () if keeps_filters else filters or ("geoweir/#",)
         self._qos = qos
         self._subscribed = threading.Event()
         self.client.on_message = self._message
@@ -167,20 +176,24 @@ class _Count:
     value: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def add(self) -> None:
+        with self.lock:
+            self.value += 1
+
 
 class Sender(_Client):
     """Devices: publishes and knows when the broker has taken everything."""
 
     def __init__(self, broker: Broker, *, client_id: str = "sender") -> None:
         super().__init__(broker, client_id)
-        self._sent = 0
+        self._sent = _Count()
         self._taken = _Count()
         self.client.on_publish = self._published
 
     @property
     def sent(self) -> int:
         """Messages so far."""
-        return self._sent
+        return self._sent.value
 
     def send(
         self,
@@ -194,9 +207,9 @@ class Sender(_Client):
         """Publishes (topic, payload) in order; returns when the broker has acknowledged all."""
         self.post(messages, qos=qos, retain=retain, headers=headers)
         eventually(
-            lambda: self._taken.value >= self._sent,
+            lambda: self._taken.value >= self._sent.value,
             seconds,
-            lambda: f"{self._taken.value} of {self._sent} taken",
+            lambda: f"{self._taken.value} of {self._sent.value} taken",
         )
 
     def post(
@@ -210,12 +223,11 @@ class Sender(_Client):
         """Publishes without waiting."""
         properties = _user_properties(headers) if headers and self.is_v5 else None
         for topic, payload in messages:
-            self._sent += 1
+            self._sent.add()
             self.client.publish(topic, payload, qos, retain, properties)
 
     def _published(self, *_: object) -> None:
-        with self._taken.lock:
-            self._taken.value += 1
+        self._taken.add()
 
 
 def _user_properties(headers: Sequence[tuple[str, str]]) -> Properties:

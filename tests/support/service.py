@@ -68,6 +68,7 @@ class Geoweir:
         self.file = folder / "geoweir.yaml"
         self.arguments = tuple(arguments)
         self.environment = dict(environment or {})
+        self.command: list[str] = []  # what goes before the interpreter
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._errors = folder / "geoweir.log"
@@ -98,7 +99,11 @@ class Geoweir:
         """Starts the process without waiting for it."""
         with self._errors.open("ab") as errors, self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "geoweir", "run", "-c", str(self.file), *self.arguments],
+                [
+                    *self.command,
+                    *(sys.executable, "-m", "geoweir", "run", "-c", str(self.file)),
+                    *self.arguments,
+                ],
                 stdout=output,
                 stderr=errors,
                 env=clean_environment(**self.environment),
@@ -219,18 +224,18 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def private_bytes(pid: int) -> int:
-    """Resident less shared memory of a process."""
-    pages = (Path("/proc") / str(pid) / "statm").read_text().split()
-    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE")
-
-
 def workers(service: Geoweir) -> list[int]:
     """The worker processes: children of the forkserver."""
     found = []
     for pid in descendants(service.pid):
-        status = Path(f"/proc/{pid}/stat")
-        parent = int(status.read_text().rpartition(")")[2].split()[1])
-        if parent != service.pid:
-            found.append(pid)
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) != service.pid:
+                found.append(pid)
     return found
+
+
+def private_bytes(pid: int) -> int:
+    """Resident less shared memory of a process."""
+    pages = (Path("/proc") / str(pid) / "statm").read_text().split()
+    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGESIZE")

@@ -57,6 +57,7 @@ class QuietService:
                 }
             },
             queue={"messages": 0, "limit": 500},
+            spill={"messages": 0, "bytes": 0, "limit": 0},
             connections=[],
             workers=[],
             worker_memory_limit=150_000_000,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from geoweir.app.memory import Memory
 from geoweir.app.reporting import Reporting
 from geoweir.codec.key import input_digest
 from geoweir.codec.light import LightReader
@@ -17,18 +18,23 @@ from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
 from geoweir.core.repeats import Repeats
 from geoweir.core.spec import StreamSpec
+from geoweir.core.turns import WEIGHTS
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings, StateSettings
+from geoweir.stages.counting import Counting
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.intake import Intake
+from geoweir.stages.journal import Gate, Journal
 from geoweir.stages.keeping import Keeping
 from geoweir.stages.ordering import Ordering
 from geoweir.stages.retries import Retries, RetryLane
-from geoweir.stages.settlement import Settlement
+from geoweir.stages.settlement import Confirmed, Settlement
+from geoweir.stages.spilling import Spilling
 from geoweir.stages.weir import Weir
+from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.observers import Observers
 
@@ -45,6 +51,7 @@ class Flow:
         outlet: where messages go.
         pool: who runs chunks.
         store: where dropped inputs are kept.
+        spill: where inputs wait that the queue has no room for.
         reporting: who is told.
         spawn: starts a task that the service owns.
     """
@@ -58,6 +65,7 @@ class Flow:
         outlet: MqttOutlet,
         pool: Pool,
         store: SqliteStore,
+        spill: FileSpill | None,
         reporting: Reporting,
         spawn: Callable[..., object],
     ) -> None:
@@ -83,15 +91,33 @@ class Flow:
             earlier=self.retries.earlier,
             wall=clocks.wall,
         )
+        # In memory there is nothing that acknowledgements would have to wait for.
+        is_saved = settings.state.path is not None
         self._repeats = {
-            stream.name: Repeats(stream.dedupe_s, stream.limits.ids)
+            stream.name: Repeats(stream.dedupe_s, stream.limits.ids, is_saved=is_saved)
             for stream in settings.streams
             if stream.dedupe_s is not None
         }
+        self.counting = Counting(
+            settings.streams,
+            is_saved=is_saved,
+            redelivered=settings.mqtt.receive_window,
+            on_found=reporting.gaps_found,
+            clock=clocks.monotonic,
+        )
+        self._memory = Memory(store, repeats=self._repeats, gaps=self.counting.gaps, clocks=clocks)
+        self._journal = Journal(store, self._memory.collect)
+        self._spawn = spawn
+        gated = self._memory.streams if is_saved else set()
         lanes = self.retries.lanes
+        confirmed: dict[str, Confirmed] = {
+            **inlets,
+            **{stream: Gate(inlets[stream], self._journal) for stream in gated},
+            **{lane.name: lane for lane in lanes.values()},
+        }
         self._settlement = Settlement(
             account=self.account,
-            inlets={**inlets, **{lane.name: lane for lane in lanes.values()}},
+            inlets=confirmed,
             any_order=settings.mqtt.ack_order == "any",
             clock=clocks.monotonic,
             on_settled=reporting.settled,
@@ -108,6 +134,9 @@ class Flow:
         )
         self._ordering = Ordering(names, self._delivery.deliver)
         self.dispatch = self._make_dispatch(settings, pool, spawn)
+        self.spilling = self._make_spilling(settings, spill)
+        if self.spilling is not None:
+            confirmed |= {lane.name: lane for lane in self.spilling.lanes.values()}
         self._intakes = [
             self._make_intake(stream, inlet)
             for stream in settings.streams
@@ -119,28 +148,54 @@ class Flow:
         held = dict.fromkeys(self.account.totals, 0)
         for parcel in self._parcels():
             held[parcel.ledger.stream] += parcel.held
+        for stream, waiting in (self.spilling.waiting() if self.spilling else {}).items():
+            held[stream] += waiting
         return held
+
+    def at_broker(self) -> int:
+        """Inputs of those whose messages the broker, or the store, has yet to answer for."""
+        return sum(parcel.held for parcel in self._delivery.parcels())
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Lets inputs flow; the tasks that feed the path."""
+        self._spawn(self._journal.run(), name="journal")
+        feeders = []
+        if self.spilling is not None:
+            self.spilling.start()
+            feeders = [
+                tasks.create_task(self.spilling.run(), name="spilling"),
+                tasks.create_task(self.spilling.release(), name="spill-release"),
+            ]
         return [
+            *feeders,
             tasks.create_task(self.dispatch.run(), name="dispatch"),
             *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
+            tasks.create_task(self.counting.run(), name="counting"),
         ]
+
+    async def restore(self) -> None:
+        """Takes up what an earlier service remembered of its inputs."""
+        await self._memory.restore()
 
     # The end.
 
+    async def saved(self) -> None:
+        """Until no acknowledgement waits for the disk."""
+        await self._journal.saved()
+
     async def close(self) -> None:
         """Reads no more; what was read goes on to its outcome."""
+        if self.spilling is not None:
+            self.spilling.close()
         for lane in self.retries.lanes.values():
             await lane.close()
         for inlet in self._inlets.values():
             await inlet.close()
 
     async def until_empty(self, seconds: float) -> bool:
-        """Waits until nothing is held; whether that came in time."""
+        """Waits until nothing is held but by the disk; whether that came in time."""
         deadline = self._clocks.monotonic() + seconds
-        while sum(self.held().values()):
+        while any(parcel.held for parcel in self._parcels()):
             if self._clocks.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.01)
@@ -156,6 +211,11 @@ class Flow:
             *self.weir.parcels(),
             *self.dispatch.waiting(),
         ]
+        for parcel in self.spilling.parcels() if self.spilling else ():
+            # It is on the disk as well, also where its lane would not send it again.
+            still = parcel.without_released()
+            self.account.give_back(still.ledger, still.positions)
+            parcel.release(range(len(parcel)))
         for parcel in {*waiting, *self.dispatch.parcels(), *self._ordering.parcels()}:
             durable = [
                 position
@@ -177,6 +237,7 @@ class Flow:
     def _parcels(self) -> Iterator[Parcel]:
         return chain(
             *(intake.parcels() for intake in self._intakes),
+            self.spilling.parcels() if self.spilling else (),
             self.weir.parcels(),
             self.dispatch.parcels(),
             self._ordering.parcels(),
@@ -195,6 +256,8 @@ class Flow:
         if parcel.ledger.stream in self._repeats and reason != "repeat":
             self._remember(parcel, indices, outcome)
         self._settlement.settle(parcel, indices, outcome, reason)
+        if self.spilling is not None:
+            self.spilling.settled(parcel.ledger.stream)
         self.retries.settled(parcel, indices, outcome)
 
     def _remember(self, parcel: Parcel, indices: Sequence[int], outcome: Outcome) -> None:
@@ -213,7 +276,15 @@ class Flow:
                 parcel.void()
 
     def _lane(self, stream: str, event: LaneOpened | LaneClosed) -> None:
+        if isinstance(event, LaneOpened) and event.lane == stream:
+            self.counting.came_back(stream)
         self._reporting.lane(stream, event, self.account.totals[stream].returned)
+        if self.spilling is None or event.lane != stream:
+            return
+        if isinstance(event, LaneOpened):
+            self.spilling.opened(stream, resumed=event.resumed)
+        else:
+            self.spilling.closed(stream)
 
     def _received(self, stream: str, _: int) -> None:
         self._reporting.received(stream, self._clocks.wall())
@@ -241,7 +312,30 @@ class Flow:
             clocks=self._clocks,
         )
 
+    def _make_spilling(self, settings: Settings, spill: FileSpill | None) -> Spilling | None:
+        if settings.when_full == "backpressure":
+            return None
+        return Spilling(
+            streams={stream.name: WEIGHTS[stream.priority] for stream in settings.streams},
+            spill=spill,
+            account=self.account,
+            confirm=self._settlement.confirm,
+            deliver=self._delivery.deliver,
+            overflow=self.dispatch.reconcile_overflow,
+            room=self._delivery.room,
+            has_room=self.weir.room,
+            is_full=self.weir.full,
+            put=self.weir.put,
+            piece=self.weir.piece,
+            piece_bytes=settings.pool.chunk_bytes,
+            on_trouble=self._reporting.spill_trouble,
+            clocks=self._clocks,
+        )
+
     def _make_intake(self, stream: StreamSpec, inlet: MqttInlet | RetryLane) -> Intake:
+        is_counted = stream.name in self.counting.gaps and inlet is self._inlets[stream.name]
+        # What is retried is in the store already, and bounded.
+        diverts = self.spilling is not None and inlet is self._inlets[stream.name]
         return Intake(
             spec=stream,
             inlet=inlet,
@@ -254,7 +348,9 @@ class Flow:
             on_received=self._received,
             on_lane=self._lane,
             clocks=self._clocks,
+            look=self.counting.look if is_counted else None,
             repeats=self._repeats.get(stream.name),
+            divert=self.spilling.divert if self.spilling is not None and diverts else None,
         )
 
 

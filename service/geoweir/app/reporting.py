@@ -6,13 +6,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from geoweir.core.gaps import Found
 from geoweir.core.lane import LaneClosed, LaneOpened
 from geoweir.core.outcome import Outcome
 from geoweir.core.work import MessageKind
+from geoweir.errors import StateError
 from geoweir.ports import Refusal
 from geoweir.telemetry import events
 from geoweir.telemetry.metrics import Direction, Metrics
@@ -20,6 +22,7 @@ from geoweir.telemetry.metrics import Direction, Metrics
 __all__ = ["Link", "Reporting"]
 
 _REPORT_EVERY_S: Final = 1.0
+_EXAMPLES: Final = 5  # gaps that a line names
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Reporting:
         self._metrics = metrics
         self._broker = broker
         self._rejected: Counter[tuple[str, str]] = Counter()
+        self._gaps: dict[str, events.SequenceGaps] = {}
         self.links: list[Link] = [
             Link("out", "", since=time.time()),
             *(Link("in", stream, since=time.time()) for stream in streams),
@@ -78,6 +82,10 @@ class Reporting:
     def is_linked(self) -> bool:
         """Whether every connection is up."""
         return all(link.up for link in self.links)
+
+    def can_send(self) -> bool:
+        """Whether the outputs' connection is up."""
+        return self.links[0].up
 
     # What the stages tell.
 
@@ -118,6 +126,16 @@ class Reporting:
         """A worker finished a chunk."""
         self._metrics.chunk_done(stream, features=features, seconds=seconds, step_seconds=steps)
 
+    def gaps_found(self, stream: str, found: Sequence[Found]) -> None:
+        """Sequence numbers are missing; told once a second and stream."""
+        missing = sum(one.last - one.first + 1 for one in found)
+        self._metrics.sequence_gaps(stream, len(found), missing)
+        before = self._gaps.get(stream) or events.SequenceGaps(stream, 0, 0, ())
+        examples = [*before.examples, *(f"{one.id}: {one.first}-{one.last}" for one in found)]
+        self._gaps[stream] = events.SequenceGaps(
+            stream, before.gaps + len(found), before.missing + missing, examples[:_EXAMPLES]
+        )
+
     def reconciled(self, stream: str, reason: str, ids: list[str], n: int, chunk: str) -> None:
         """Inputs are reconciled."""
         self.emit(events.InputsReconciled(stream=stream, reason=reason, ids=ids, n=n, chunk=chunk))
@@ -145,6 +163,22 @@ class Reporting:
         """The state's file was put aside."""
         self.emit(events.StoreDamaged(why=why, aside=aside))
 
+    def spill_trouble(self, error: StateError | None) -> None:
+        """The spill can't take anything from now on, or can again."""
+        self.emit(
+            events.SpillWorks()
+            if error is None
+            else events.SpillFailed(why=error.why, detail=error.detail)
+        )
+
+    def spill_damaged(self, detail: str, lost: int) -> None:
+        """A file of the spill is damaged."""
+        self.emit(events.SpillDamaged(detail=detail, lost=lost))
+
+    def spill_left(self, stream: str, n: int) -> None:
+        """Inputs wait for a stream that isn't configured."""
+        self.emit(events.SpillLeft(stream=stream, n=n))
+
     def not_kept(self, why: str, n: int) -> None:
         """Dropped inputs are not kept."""
         self.emit(events.InputsNotKept(why=why, n=n))
@@ -163,13 +197,16 @@ class Reporting:
         self.emit(events.WorkerRestarted(worker=worker, reason=reason, detail=detail))
 
     async def run(self) -> None:
-        """Reports rejected inputs once a second and reason, however many they are."""
+        """Reports rejected inputs and gaps once a second and reason, however many they are."""
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             self.flush()
 
     def flush(self) -> None:
-        """Reports what was rejected since the last time."""
+        """Reports what was rejected, and what is missing, since the last time."""
+        for gaps in self._gaps.values():
+            self.emit(gaps)
+        self._gaps.clear()
         for (stream, reason), n in self._rejected.items():
             self.emit(
                 events.InputsRejected(

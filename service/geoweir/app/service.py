@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -18,6 +18,7 @@ from geoweir.app.layers.registry import Layers
 from geoweir.app.reporting import Reporting
 from geoweir.app.status import ServiceStatus
 from geoweir.app.world import World
+from geoweir.core.account import EarlierTotals
 from geoweir.core.spec import LayerSpec, StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
@@ -60,6 +61,7 @@ class Service:
         waits_for_broker: keep trying when the broker isn't there at the start.
         show: opens where the status is shown, other than HTTP at ``http.listen``.
         world: what it touches, other than the real one.
+        earlier: the account's totals, where this service had another configuration before.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Service:
         waits_for_broker: bool = False,
         show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
         world: World | None = None,
+        earlier: Mapping[str, EarlierTotals] | None = None,
     ) -> None:
         self._settings = settings
         self._world = world or World(options)
@@ -125,6 +128,11 @@ class Service:
         )
         self._inlets = {stream.name: self._make_inlet(stream) for stream in settings.streams}
         self._store = self._world.store(settings.state, events=self._reporting)
+        self._spill = (
+            None
+            if settings.spill is None
+            else self._world.spill(settings.spill, self._inlets, events=self._reporting)
+        )
         self._flow = Flow(
             settings,
             clocks=self._clocks,
@@ -132,6 +140,7 @@ class Service:
             outlet=self._outlet,
             pool=self._pool,
             store=self._store,
+            spill=self._spill,
             reporting=self._reporting,
             spawn=self._spawn,
         )
@@ -152,14 +161,29 @@ class Service:
             reporting=self._reporting,
             gateway=self._heat.reading,
             store=self._store,
+            spill=self._spill,
             notice=notice,
         )
+
+        self.kept = KeptPages(
+            self._store, self._flow.retries.retry, lambda: self._status.now()["store"]
+        )
+
+        self._why = "asked to stop"
+        if earlier is not None:
+            self._flow.account.go_on_from(earlier)
+            self._reporting.emit(events.Reloaded())
 
     # What the outside may ask.
 
     def held(self) -> dict[str, int]:
         """Inputs that the stages say they hold, per stream, counted by themselves."""
         return self._flow.held()
+
+    @property
+    def status(self) -> ServiceStatus:
+        """What pages and watchdogs are told."""
+        return self._status
 
     def account(self) -> dict[str, Any]:
         """The account as ``GET /api/account`` has it."""
@@ -177,11 +201,12 @@ class Service:
         Raises:
             GeoweirError: the service can't start; one clear line.
         """
-        async with self._store:
+        async with self._store, self._spill or nullcontext():
             await self._run(stop, on_ready)
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
+            await self._flow.restore()
             await self._layers.start()
             await self._pool.start()
             # What start-up made lives as long as we do: the collector need not look at it again.
@@ -193,6 +218,22 @@ class Service:
         finally:
             await self._pool.close(0.0)
             self._layers.close()
+
+    def leave_for(self, why: str) -> None:
+        """What the log says of the end that comes now."""
+        self._why = why
+
+    def earlier_totals(self) -> dict[str, EarlierTotals]:
+        """What the account that follows counts on from, after the end."""
+        return self._flow.account.earlier_totals(self.held())
+
+    def refuse_configuration(self, why: str) -> None:
+        """A changed configuration can't be taken up: this one goes on."""
+        self._reporting.emit(events.ReloadRefused(why=why))
+
+    def keep_configuration(self) -> None:
+        """The configuration says what it said."""
+        self._reporting.emit(events.ReloadUnneeded())
 
     def look_at_layers(self) -> None:
         """Looks at the files of layers now."""
@@ -292,7 +333,7 @@ class Service:
         self._status.state = "draining"
         self._reporting.emit(
             events.ServiceDraining(
-                why="asked to stop", in_flight=sum(self.held().values()), grace_s=grace_s
+                why=self._why, in_flight=sum(self.held().values()), grace_s=grace_s
             )
         )
         self._outlet.send([self._state_message("draining")])
@@ -305,6 +346,7 @@ class Service:
             self._flow.give_back()
             await self._pool.close(0.0)
             await self._flow.until_empty(grace_s * _CUTTING)
+        await self._flow.saved()
         self._reporting.flush()
         held = self.held()
         self._reporting.emit(
@@ -333,8 +375,9 @@ class Service:
 
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
-        kept = KeptPages(self._store, self._flow.retries.retry, lambda: status.now()["store"])
-        return HttpServer(http.host, http.port, status, tap=self._tap, kept=kept, token=http.token)
+        return HttpServer(
+            http.host, http.port, status, tap=self._tap, kept=self.kept, token=http.token
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from math import isinf
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from geoweir.app.flow import Flow
 from geoweir.app.reporting import Link, Reporting
+from geoweir.core.progress import Progress, patience
 from geoweir.pool.supervisor import Pool
 from geoweir.settings.values import Settings
+from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.exposition import render
 from geoweir.telemetry.histogram import Histogram
@@ -23,15 +25,13 @@ from geoweir.web.status import (
     ConnectionView,
     Overview,
     RecentView,
+    SpillState,
     StoreState,
     StreamState,
 )
 from geoweir.web.status import State as StateView
 
 __all__ = ["ServiceStatus"]
-
-#: Without an outcome for so many chunk deadlines, while something waits, there is no progress.
-_DEADLINES_WITHOUT_OUTCOME: Final = 4
 
 State = Literal["starting", "online", "draining"]
 
@@ -51,6 +51,7 @@ class ServiceStatus:
         reporting: Reporting,
         gateway: Callable[[], GatewayReading],
         store: SqliteStore,
+        spill: FileSpill | None,
         notice: str,
     ) -> None:
         self._settings = settings
@@ -61,15 +62,18 @@ class ServiceStatus:
         self._lag = lag
         self._reporting = reporting
         self._held = flow.held
+        self._at_broker = flow.at_broker
         self._queued = flow.weir.qsize
         self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
         self._watchers = flow.observers.__len__
         self._store = store
+        self._spill = spill
         self._retries = flow.retries
         self._notice = notice
         self._started = time.time()
         self._started_at = time.monotonic()
+        self._progress = Progress(patience(settings.pool.timeout_s), self._started_at)
         self._conditions: dict[str, Condition] = {}
         self.state: State = "starting"
 
@@ -79,6 +83,9 @@ class ServiceStatus:
         for name, totals in self._account.totals.items():
             snapshot["streams"][name]["reasons"] = reasons_of(totals)
             snapshot["streams"][name]["returned"] = totals.returned
+            snapshot["streams"][name]["retried"] = sum(self._metrics.retried[name].values())
+            snapshot["streams"][name]["gaps"] = self._metrics.streams[name].gaps
+            snapshot["streams"][name]["missing"] = self._metrics.streams[name].missing
         return snapshot
 
     def overview(self) -> Overview:
@@ -133,16 +140,20 @@ class ServiceStatus:
             "loop_lag_p99_s": self._lag.p99_s(),
             "watchers": self._watchers(),
             "store": self._store_state(),
+            "spill": self._spill_state(),
         }
 
     def alive(self) -> Condition:
-        """Whether something that waits gets an outcome, or waits for somebody else."""
+        """Whether what waits for us moves; what waits for the broker is not ours to move."""
         held = sum(self._held().values())
-        silent_s = time.monotonic() - self._reporting.last_outcome
-        limit_s = _DEADLINES_WITHOUT_OUTCOME * self._settings.pool.timeout_s + 5.0
-        is_outside = not self._reporting.is_linked()
-        ok = not held or silent_s < limit_s or is_outside
-        detail = "" if ok else f"{held} inputs wait, and none got an outcome for {silent_s:.0f} s"
+        ok = self._progress.look(
+            time.monotonic(),
+            waiting=held,
+            is_outside=not self._reporting.can_send() or self._at_broker() > 0,
+            mark=(self._reporting.last_outcome, sum(slot.answers for slot in self._pool.stats())),
+        )
+        silent_s = self._progress.silent_s
+        detail = "" if ok else f"{held} inputs wait, and none moved for {silent_s:.0f} s"
         return self._since(Condition("progress", ok, 0.0, detail))
 
     def ready(self) -> list[Condition]:
@@ -187,6 +198,17 @@ class ServiceStatus:
             "retried": dict(outcomes),
         }
 
+    def _spill_state(self) -> SpillState:
+        spill = self._spill
+        if spill is None:
+            return {"messages": 0, "bytes": 0, "limit": 0}
+        totals = spill.totals.values()
+        return {
+            "messages": sum(one.messages for one in totals),
+            "bytes": sum(one.bytes for one in totals),
+            "limit": spill.limit,
+        }
+
     def _stream(self, name: str, oldest_s: float) -> StreamState:
         meters = self._metrics.streams[name]
         return {
@@ -215,6 +237,7 @@ class ServiceStatus:
 
     def _snapshot(self) -> Snapshot:
         held = self._held()
+        spill = self._spill_state()
         now = time.monotonic()
         oldest = {name: self._account.oldest(name) for name in self._account.totals}
         return Snapshot(
@@ -240,6 +263,9 @@ class ServiceStatus:
             kept_messages=self._store.totals.inputs,
             kept_bytes=self._store.totals.bytes,
             retrying=len(self._retries),
+            spill_messages=spill["messages"],
+            spill_bytes=spill["bytes"],
+            spill_limit=spill["limit"],
             gateway=self._gateway(),
         )
 

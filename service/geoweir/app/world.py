@@ -6,7 +6,7 @@ The service gets all of it here, so that it also runs in a world whose time and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.shelf import Shelf
 from geoweir.pool.supervisor import Pool
 from geoweir.ports import Outgoing
-from geoweir.settings.values import StateSettings
+from geoweir.settings.values import SpillSettings, StateSettings
 from geoweir.store.kept import Bounds
+from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 
 __all__ = ["World"]
@@ -63,11 +64,19 @@ class World:
         """The worker processes."""
         return Pool(spec, work, events=events, shelf=shelf)
 
+    def spill(
+        self, settings: SpillSettings, streams: Iterable[str], *, events: Reporting
+    ) -> FileSpill:
+        """Where inputs wait that the queue has no room for."""
+        return FileSpill(Path(settings.path), settings.limit, streams=streams, events=events)
+
     def store(self, state: StateSettings, *, events: Reporting) -> SqliteStore:
         """What outlives the process."""
         return SqliteStore(
             None if state.path is None else Path(state.path),
-            Bounds(messages=state.messages, size=state.size, age_s=state.age_s),
+            Bounds(
+                messages=state.messages, size=state.size, age_s=state.age_s, states=state.states
+            ),
             events=events,
             wall=self.clocks.wall,
         )

@@ -1,8 +1,10 @@
 """``geoweir audit``: the account as it looks from outside, beside the one the service reports.
 
 Follows the input and output topics with a client of its own. Results are counted by their key, so
-that a repeat is a repeat; what began before the audit, or ends after it, shows as a difference that
-a longer audit makes small.
+that a repeat is a repeat. A retried input is received again without a message on its topic: inputs
+seen and inputs retried make up what was received. Each way through the path is one more outcome; a
+rejection that is told again has an equal key. What began before the audit, or ends after it, shows
+as a difference that a longer audit makes small.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import argparse
 import asyncio
 import json
 import signal
-from collections import Counter
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = ["Seen", "add_parser", "run"]
 
 _SETTLE_S: Final = 1.0
 _KEYS: Final = 1_000_000
+_LINKS_S: Final = 10.0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,8 +65,9 @@ class Seen:
         self.results = 0
         self.repeats = 0
         self.rejected = 0
+        self.rejected_repeats = 0
         self.reconciled = 0
-        self._keys: Counter[str] = Counter()
+        self._keys: set[str] = set()
 
     def take(self, kind: str, batch: Batch) -> None:
         """Counts a batch of messages of one kind of topic."""
@@ -74,20 +78,23 @@ class Seen:
                 case "inputs":
                     self.inputs += 1
                 case "publish":
-                    self._result(payload, dict(headers).get("geoweir-key"))
+                    if self._is_repeat(dict(headers).get("geoweir-key") or _key_in(payload)):
+                        self.repeats += 1
+                    else:
+                        self.results += 1
                 case "rejected":
                     self.rejected += 1
+                    self.rejected_repeats += self._is_repeat(dict(headers).get("geoweir-key"))
                 case _:
                     self.reconciled += _inputs_in(payload)
 
-    def _result(self, payload: bytes, key: str | None) -> None:
-        key = key or _key_in(payload)
-        if key is not None and len(self._keys) < _KEYS:
-            self._keys[key] += 1
-            if self._keys[key] > 1:
-                self.repeats += 1
-                return
-        self.results += 1
+    def _is_repeat(self, key: str | None) -> bool:
+        """Whether a message came before; beyond so many keys nobody can tell."""
+        if key is None or (key not in self._keys and len(self._keys) >= _KEYS):
+            return False
+        is_known = key in self._keys
+        self._keys.add(key)
+        return is_known
 
     def report(self) -> dict[str, int]:
         """The counts."""
@@ -96,6 +103,7 @@ class Seen:
             "results": self.results,
             "repeats": self.repeats,
             "rejected": self.rejected,
+            "rejected_repeats": self.rejected_repeats,
             "reconciled": self.reconciled,
         }
 
@@ -106,13 +114,16 @@ async def _audit(settings: Settings, duration: float | None) -> dict[str, Any]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     seen = {stream.name: Seen() for stream in settings.streams}
+    links = _Links(4 * len(seen))
     async with asyncio.TaskGroup() as tasks:
         followers = [
-            tasks.create_task(_follow(settings, stream, kind, filters, seen[stream.name]))
+            tasks.create_task(_follow(settings, stream, kind, filters, seen[stream.name], links))
             for stream in settings.streams
             for kind, filters in _filters(stream).items()
         ]
         before = await asyncio.to_thread(_account, settings)
+        if await links.wait(stop):
+            print("geoweir audit follows the topics now", file=sys.stderr, flush=True)
         try:
             async with asyncio.timeout(duration):
                 await stop.wait()
@@ -134,8 +145,36 @@ async def _audit(settings: Settings, duration: float | None) -> dict[str, Any]:
     }
 
 
+class _Links:
+    """Counts the subscriptions that stand."""
+
+    def __init__(self, due: int) -> None:
+        self._missing = due
+        self._all = asyncio.Event()
+
+    def note(self, *, up: bool, why: str) -> None:
+        """One came, or came again; a lost one shows in the counts."""
+        del why
+        self._missing -= up
+        if self._missing <= 0:
+            self._all.set()
+
+    async def wait(self, stop: asyncio.Event) -> bool:
+        """Until all stand, or the end is asked for, or too long; whether all stand."""
+        either = [asyncio.ensure_future(event.wait()) for event in (self._all, stop)]
+        await asyncio.wait(either, timeout=_LINKS_S, return_when=asyncio.FIRST_COMPLETED)
+        for one in either:
+            one.cancel()
+        return self._all.is_set()
+
+
 async def _follow(
-    settings: Settings, stream: StreamSpec, kind: str, filters: list[str], seen: Seen
+    settings: Settings,
+    stream: StreamSpec,
+    kind: str,
+    filters: list[str],
+    seen: Seen,
+    links: _Links,
 ) -> None:
     from geoweir.cli.configuration import broker_options
     from geoweir.core.lane import Batch
@@ -149,7 +188,7 @@ async def _follow(
         qos=1,
         window=10_000,
         window_bytes=32_000_000,
-        on_link=_say_nothing,
+        on_link=links.note,
         session_expiry_s=0,
     )
     running = asyncio.ensure_future(inlet.run())
@@ -161,10 +200,6 @@ async def _follow(
     finally:
         await inlet.disconnect()
         await asyncio.wait([running], timeout=2)
-
-
-def _say_nothing(*, up: bool, why: str) -> None:
-    """A lost connection shows in the counts."""
 
 
 def _filters(stream: StreamSpec) -> dict[str, list[str]]:
@@ -209,8 +244,12 @@ def _account(settings: Settings) -> dict[str, Any]:
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
-    moving = ("received", "published", "filtered", "rejected", "reconciled", "redelivered")
-    difference = {key: after[key] - before[key] for key in moving}
+    moving = (
+        *("received", "published", "filtered", "rejected", "reconciled"),
+        *("redelivered", "retried", "missing"),
+    )
+    # An older service says less.
+    difference = {key: after.get(key, 0) - before.get(key, 0) for key in moving}
     return {**difference, "in_flight": after["in_flight"]}
 
 
@@ -244,6 +283,13 @@ def _print(report: dict[str, Any]) -> None:
                 both["reported"]["reconciled"],
             ),
             ("repeats", both["seen"]["repeats"], "redelivered", both["reported"]["redelivered"]),
+            (
+                "told again",
+                both["seen"]["rejected_repeats"],
+                "retried",
+                both["reported"]["retried"],
+            ),
+            ("", "", "missing", both["reported"]["missing"]),
             ("", "", "filtered", both["reported"]["filtered"]),
             ("", "", "in flight", both["reported"]["in_flight"]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,8 @@ from geoweir.cli import raster
 from geoweir.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from geoweir.spatial.compiling.compile import Compiled, Options
+    from geoweir.cli.progress import Progress
+    from geoweir.spatial.compiling.compile import Compiled, Options, Report
 
 __all__ = ["add_parser", "run"]
 
@@ -65,6 +67,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--strict", action="store_true", help="fail if a feature can't be taken as it stands"
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="list these features on standard output, as JSON lines with their number from 0",
+    )
     parser.set_defaults(run=run)
 
 
@@ -79,10 +86,11 @@ def run(args: argparse.Namespace) -> int:
     target = _target(args)
     started = time.monotonic()
     try:
-        made = _compile(args.source, target, options)
+        made = _compile(args.source, target, options, as_json=args.json)
     except OSError as error:
         raise _unwritten(target, error) from error
-    print(_summary(made, target, time.monotonic() - started))
+    summary = _summary(made, target, time.monotonic() - started)
+    print(summary, file=sys.stderr if args.json else sys.stdout)
     return 0
 
 
@@ -151,8 +159,7 @@ def _target(args: argparse.Namespace) -> Path | int:
     return int(number)
 
 
-def _compile(source: str, target: Path | int, options: Options) -> Compiled:
-    from geoweir.cli.escaping import escaped
+def _compile(source: str, target: Path | int, options: Options, *, as_json: bool) -> Compiled:
     from geoweir.cli.progress import progress_for
     from geoweir.spatial.compiling.compile import compile_layer
 
@@ -161,13 +168,25 @@ def _compile(source: str, target: Path | int, options: Options) -> Compiled:
             source,
             target,
             options,
-            report=lambda ident, kind, why: progress.say(f"{escaped(ident)}: {kind}: {why}"),
+            report=_say_json if as_json else _saying(progress),
             progress=lambda share, count: progress.show(share or 0.0, f"{count:,} features"),
         )
 
 
-def _cached(args: argparse.Namespace) -> Path:
+def _saying(progress: Progress) -> Report:
     from geoweir.cli.escaping import escaped
+
+    return lambda ident, kind, why, _: progress.say(f"{escaped(ident)}: {kind}: {why}")
+
+
+def _say_json(ident: str, kind: str, why: str, number: int) -> None:
+    import orjson
+
+    said = {"number": number, "id": ident, "kind": kind, "reason": why}
+    sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+
+
+def _cached(args: argparse.Namespace) -> Path:
     from geoweir.cli.progress import progress_for
     from geoweir.core.spec import LayerSpec
     from geoweir.spatial.compiling.opening import compiled
@@ -178,7 +197,7 @@ def _cached(args: argparse.Namespace) -> Path:
     with progress_for("compile") as progress:
         return compiled(
             spec,
-            report=lambda ident, kind, why: progress.say(f"{escaped(ident)}: {kind}: {why}"),
+            report=_saying(progress),
             progress=lambda share, count: progress.show(share or 0.0, f"{count:,} features"),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"share the streams among so many services, 1 to {_MOST_PROCESSES}, shown as one "
         "(docs/scaling.md); keep N, since the broker keeps messages for each of them",
     )
+    parser.add_argument("--plan", type=int, metavar="FD", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; does not return where the configuration is sound."""
-    from geoweir.app.fleet.wire import Plan
+    from geoweir.app.fleet.wire import Plan, write_plan
     from geoweir.cli.becoming import become
     from geoweir.cli.configuration import load_or_explain
 
@@ -48,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
     several = args.processes > 1
     members = _split(settings, args.processes) if several else (settings,)
     plan = Plan(settings, members, args.wait_for_broker)
-    become("supervise" if several else "serve", plan, config=args.config, debug=args.debug)
+    if args.plan is None:
+        become("supervise" if several else "serve", plan, config=args.config, debug=args.debug)
+    # For a service that looks whether its configuration has changed.
+    with os.fdopen(args.plan, "wb") as file:
+        file.write(write_plan(plan))
+    return 0
 
 
 def _count(text: str) -> int:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
 import signal
 from typing import TYPE_CHECKING
 
-from geoweir.cli.becoming import add_arguments, read_plan
+import msgspec
+
+from geoweir.cli.becoming import add_arguments, become, read_plan
+from geoweir.cli.reloading import fresh_plan
+from geoweir.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
@@ -27,23 +33,67 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    asyncio.run(_serve(read_plan(args.descriptor)))
+    plan = read_plan(args.descriptor)
+    environment = dict(os.environ)  # some of it leaves, so that no child has it
+    following = asyncio.run(_serve(plan, args.config))
+    if following is not None:
+        os.environ.update(environment)
+        become("serve", following, config=args.config, debug=args.debug)
     return 0
 
 
-async def _serve(plan: Plan) -> None:
+async def _serve(plan: Plan, config: str) -> Plan | None:
+    """Serves until it is asked to stop; the plan to go on with, if that was for another one."""
     from geoweir.app.service import Service
+    from geoweir.app.watchdog import Watchdog
     from geoweir.cli.configuration import broker_options
     from geoweir.telemetry.log import configure
+    from geoweir.telemetry.notify import Notifier
 
     settings = plan.settings
+    faulthandler.enable()  # a watchdog ends us by SIGABRT: the stacks say where we stood
+    notifier = Notifier.from_environ(os.environ, is_wanted=settings.watchdog.notifies)
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    following: list[Plan] = []
     service = Service(
-        settings, broker_options(settings.mqtt), waits_for_broker=plan.waits_for_broker
+        settings,
+        broker_options(settings.mqtt),
+        # A broker that is away while we change is no reason to end.
+        waits_for_broker=plan.waits_for_broker or plan.earlier is not None,
+        earlier=plan.earlier,
     )
-    loop.add_signal_handler(signal.SIGHUP, service.look_at_layers)
-    await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+
+    async def follow() -> None:
+        """Looks at the configuration when SIGHUP says so, until it has another one."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            service.look_at_layers()
+            try:
+                fresh = await fresh_plan(config, processes=1, before=plan)
+            except ConfigurationError as error:
+                service.refuse_configuration(str(error))
+                continue
+            if fresh is None:
+                service.keep_configuration()
+                continue
+            following.append(fresh)
+            service.leave_for("another configuration")
+            stop.set()
+            return
+
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(follow(), name="follow-configuration")
+        watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
+        async with watchdog.watching():
+            await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+        follower.cancel()
+    if not following:
+        return None
+    return msgspec.structs.replace(following[0], earlier=service.earlier_totals())

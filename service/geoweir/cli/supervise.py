@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -32,13 +34,18 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(plan: Plan, *, debug: bool) -> None:
     from geoweir.app.fleet.supervisor import Supervisor
+    from geoweir.app.watchdog import Watchdog
     from geoweir.telemetry.log import configure
+    from geoweir.telemetry.notify import Notifier
 
+    faulthandler.enable()  # a watchdog ends us by SIGABRT: the stacks say where we stood
+    notifier = Notifier.from_environ(os.environ, is_wanted=plan.settings.watchdog.notifies)
     configure(plan.settings.log.level, plan.settings.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Supervisor(plan, debug=debug).run(
-        stop, lambda url: print(f"geoweir is ready: {url}", flush=True)
-    )
+    supervisor = Supervisor(plan, debug=debug)
+    watchdog = Watchdog(notifier, supervisor.status, plan.settings.watchdog.interval_s)
+    async with watchdog.watching():
+        await supervisor.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))

@@ -15,7 +15,7 @@ import orjson
 
 from geoweir.codec.features import Features
 from geoweir.codec.geojson import GeoJSONReader
-from geoweir.codec.geometry import build
+from geoweir.codec.geometry import column
 from geoweir.codec.ids import IdReader
 from geoweir.codec.jsonfields import JSONFieldsReader
 from geoweir.codec.owntracks import OwnTracksReader
@@ -105,7 +105,7 @@ class Decoder:
     def _columns(
         self, rows: list[Row], inputs: list[int], rejected: dict[int, Rejection]
     ) -> Decoded:
-        geometry, faults = build([row.sketch for row in rows], self._reach)
+        geometries, faults = column([row.sketch for row in rows], self._reach)
         owners = np.array(inputs, dtype=np.int32)
         if faults:
             for index in sorted(faults):
@@ -115,7 +115,7 @@ class Decoder:
                 )
             kept = np.array([index not in rejected for index in inputs], dtype=bool)
             rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
-            owners, geometry = owners[kept], geometry[kept]
+            owners, geometries = owners[kept], geometries.take(kept)
         count = len(rows)
         return Decoded(
             Features(
@@ -123,7 +123,7 @@ class Decoder:
                 ids=[row.id for row in rows],
                 id_literals=[row.literal for row in rows],
                 times=[row.time for row in rows],
-                geometry=geometry,
+                column=geometries,
                 properties=[row.properties for row in rows],
                 crs=self._crs,
                 errors=[None] * count,

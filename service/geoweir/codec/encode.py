@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from geoweir.codec.features import Features
-from geoweir.codec.geometry_json import geometry_to_json
+from geoweir.codec.geometry_json import column_to_json
 from geoweir.codec.key import batch_key, input_digest, result_key
 from geoweir.codec.messages import iso
 from geoweir.codec.reach import GEOGRAPHIC
@@ -91,7 +91,7 @@ class Encoder:
 
     def _results(self, features: Features, work: ChunkWork) -> list[_Result]:
         rows = [row for row, reason in enumerate(features.filtered) if reason is None]
-        geometry = geometry_to_json(features.geometry[np.array(rows, dtype=np.intp)])
+        geometry = column_to_json(features.column.take(np.array(rows, dtype=np.intp)))
         keys = self._keys(features, work)
         crs = _crs_member(features.crs)
         arrivals = {moment: iso(moment).encode() for moment in set(work.received)}

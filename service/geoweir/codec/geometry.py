@@ -1,8 +1,9 @@
-"""GeoJSON geometries to shapely arrays, a whole chunk at a time.
+"""GeoJSON geometries to arrays, a whole chunk at a time.
 
 First each geometry is checked in plain Python and becomes a *sketch* (its kind and its
 coordinates); nothing hostile gets further: depth, vertices and structure are bounded there. Then
-all sketches of a chunk are built together. No text parser of GEOS ever sees a payload.
+all sketches of a chunk are built together: points as an array of positions, all else as shapely's.
+No text parser of GEOS ever sees a payload.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geoweir.codec.column import GeometryColumn
 from geoweir.codec.reach import Reach
 from geoweir.core.spec import Limits
 from geoweir.errors import SenderError
 
-__all__ = ["Sketch", "build", "point_sketch", "sketch"]
+__all__ = ["Sketch", "build", "column", "point_sketch", "sketch"]
 
 #: A checked geometry: its kind, and its coordinates as that kind has them.
 Sketch = tuple[int, Any]
@@ -54,6 +56,7 @@ _COMPOSERS: Final[dict[int, Any]] = {
     _POLYGONS: shapely.multipolygons,
 }
 _NUMBERS: Final = frozenset({int, float})
+_NOWHERE: Final = (math.nan, math.nan, math.nan)
 _LEAST_LINE: Final = 2  # positions
 _LEAST_RING: Final = 4
 
@@ -84,6 +87,10 @@ def sketch(geometry: object, limits: Limits) -> Sketch | None:
 
 def _too_deep(limits: Limits) -> SenderError:
     return SenderError("depth", f"GeometryCollections are nested more than {limits.depth} deep.")
+
+
+def _out_of_reach() -> SenderError:
+    return SenderError("coordinate", "A coordinate is not finite or out of range.")
 
 
 def _malformed(what: str) -> SenderError:
@@ -187,6 +194,31 @@ class _Sketcher:
         if ring[0, 0] != ring[-1, 0] or ring[0, 1] != ring[-1, 1]:
             raise _malformed("A ring is not closed: its last position is not its first.")
         return ring
+
+
+def column(
+    sketches: Sequence[Sketch | None], reach: Reach
+) -> tuple[GeometryColumn, dict[int, SenderError]]:
+    """The geometries of a chunk: positions where all are points, else as ``build`` makes them."""
+    positions = _positions(sketches)
+    if positions is None:
+        geometry, faults = build(sketches, reach)
+        return GeometryColumn(objects=geometry), faults
+    rows = [row for row, one in enumerate(sketches) if one is not None]
+    with np.errstate(invalid="ignore"):
+        far = _beyond(positions[rows], reach, rows)
+    return GeometryColumn(positions=positions), {row: _out_of_reach() for row in far}
+
+
+def _positions(sketches: Sequence[Sketch | None]) -> FloatArray | None:
+    """Positions as a column has them; None where not all are points that have one."""
+    found = []
+    for one in sketches:
+        kind, coordinates = one or (_POINT, _NOWHERE)
+        if kind != _POINT or coordinates is None:
+            return None
+        found.append(coordinates)
+    return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
 def build(
@@ -301,12 +333,7 @@ class _Plan:
         for row, kind in self._empties:
             built[row] = _EMPTY[kind]
         self._compose(built)
-        faults = {
-            self._origin[row]: SenderError(
-                "coordinate", "A coordinate is not finite or out of range."
-            )
-            for row in far
-        }
+        faults = {self._origin[row]: _out_of_reach() for row in far}
         return built[: self._size], faults
 
     @staticmethod

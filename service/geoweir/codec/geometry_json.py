@@ -1,4 +1,4 @@
-"""Shapely arrays to GeoJSON geometries, as bytes.
+"""Geometries to GeoJSON geometries, as bytes.
 
 Coordinates are the shortest decimals that read back as the same numbers, so that what no step
 changed comes out numerically equal.
@@ -14,7 +14,9 @@ import numpy.typing as npt
 import orjson
 import shapely
 
-__all__ = ["geometry_to_json"]
+from geoweir.codec.column import GeometryColumn
+
+__all__ = ["column_to_json", "geometry_to_json"]
 
 GeometryArray = npt.NDArray[np.object_]
 
@@ -30,6 +32,21 @@ _NAMES: Final = {
     5: (b"MultiLineString", 2),
     6: (b"MultiPolygon", 3),
 }
+
+
+def column_to_json(column: GeometryColumn) -> list[bytes]:
+    """Writes each geometry of a column as GeoJSON; see ``geometry_to_json``."""
+    positions = column.positions
+    if positions is None:
+        return geometry_to_json(column.objects)
+    is_there = np.isfinite(positions[:, 0]) & np.isfinite(positions[:, 1])
+    # Without any z there is none to be left out of the text.
+    chosen = positions if np.isfinite(positions[:, 2]).any() else positions[:, :2]
+    texts = [b'{"type":"Point","coordinates":' + text + b"}" for text in _positions(chosen)]
+    if not is_there.all():
+        for row in np.flatnonzero(~is_there).tolist():
+            texts[row] = b"null"
+    return texts
 
 
 def geometry_to_json(geometry: GeometryArray) -> list[bytes]:

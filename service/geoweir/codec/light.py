@@ -23,10 +23,10 @@ from geoweir.codec.times import read_time
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import ConfigurationError, SenderError
 
-__all__ = ["Light", "LightReader"]
+__all__ = ["UNREADABLE", "Light", "LightReader", "Wanted"]
 
 #: What reading hostile bytes may raise.
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     msgspec.MsgspecError,
     SenderError,
     ValueError,
@@ -58,7 +58,7 @@ class LightReader:
     def __init__(self, spec: StreamSpec) -> None:
         self._ids = IdReader(spec)
         self._reach = reach_of(spec)
-        wanted = _Wanted()
+        wanted = Wanted()
         self._id = wanted.path(id_path(spec), str | int | None)
         self._time = _time_path(spec, wanted)
         self._position = _position_paths(spec, wanted)
@@ -68,7 +68,7 @@ class LightReader:
         """The point, or None when the worker must look; never raises."""
         try:
             return self._read(payload, address)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
 
     def ids(self, payload: bytes, address: str) -> list[str]:
@@ -99,13 +99,13 @@ class LightReader:
         return Light(ident, x, y, z, time)
 
 
-def _time_path(spec: StreamSpec, wanted: _Wanted) -> _Read | None:
+def _time_path(spec: StreamSpec, wanted: Wanted) -> _Read | None:
     path = spec.fields.time or ("tst" if spec.format == "owntracks" else None)
     return None if path is None else wanted.path(parse_path(path), str | int | float | None)
 
 
 def _position_paths(
-    spec: StreamSpec, wanted: _Wanted
+    spec: StreamSpec, wanted: Wanted
 ) -> Callable[[Any, str], tuple[float, float, float | None]]:
     """How the position is read in the stream's format."""
     if spec.format == "geojson":
@@ -134,7 +134,7 @@ def _position_paths(
 
 
 def _geojson_position(
-    wanted: _Wanted,
+    wanted: Wanted,
 ) -> Callable[[Any, str], tuple[float, float, float | None]]:
     wanted.path(PayloadPath(("type",)), Literal["Feature"], needed=True)
     wanted.path(PayloadPath(("geometry", "type")), Literal["Point"], needed=True)
@@ -162,7 +162,7 @@ class _Leaf:
     needed: bool
 
 
-class _Wanted:
+class Wanted:
     """The tree of all members that are wanted, which becomes nested struct types."""
 
     def __init__(self) -> None:

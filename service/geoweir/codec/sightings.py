@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from geoweir.codec.features import Features
 from geoweir.codec.rejection import Rejection
@@ -32,7 +31,7 @@ def sightings_of(features: Features, rejected: Mapping[int, Rejection], codes: b
         for row, owner in enumerate(owners)
         if features.filtered[row] is None or codes[owner] != _PUBLISHED
     ][:SIGHTINGS]
-    x, y = _places(features.geometry[np.array(rows, dtype=np.intp)])
+    x, y = _places(features.column.take(np.array(rows, dtype=np.intp)).bounds())
     seen = Sightings(
         crs=features.crs,
         inputs=[owners[row] for row in rows],
@@ -53,10 +52,9 @@ def _add_refused(seen: Sightings, rejected: Mapping[int, Rejection]) -> None:
 
 
 def _places(
-    geometry: npt.NDArray[np.object_],
+    bounds: npt.NDArray[np.float64],
 ) -> tuple[list[float | None], list[float | None]]:
     """The middle of each geometry's bounds, which for a point is the point; None for nowhere."""
-    bounds = shapely.bounds(geometry)
     with np.errstate(all="ignore"):  # a user's own step may have left infinities
         middle = bounds[:, :2] / 2 + bounds[:, 2:] / 2  # halves first: a sum may overflow
     xs: list[float | None] = []

@@ -23,6 +23,7 @@ from geoweir.core.outcome import REASONS, Outcome
 __all__ = [
     "TRANSITIONS",
     "Account",
+    "EarlierTotals",
     "Event",
     "IllegalTransitionError",
     "Ledger",
@@ -42,7 +43,8 @@ class State(IntEnum):
     FILTERED = 5
     REJECTED = 6
     RECONCILED = 7
-    RETURNED = 8  # voided by a lost connection: it comes again
+    SPILLED = 8  # durable on our disk: its lane may forget it, it comes back on a lane of ours
+    RETURNED = 9  # voided by a lost connection: it comes again
 
 
 class Event(Enum):
@@ -51,6 +53,7 @@ class Event(Enum):
     QUEUE = "queue"
     START = "start"
     DELIVER = "deliver"
+    SPILL = "spill"
     PUBLISH = Outcome.PUBLISHED
     FILTER = Outcome.FILTERED
     REJECT = Outcome.REJECTED
@@ -63,6 +66,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.RECEIVED, Event.QUEUE): State.QUEUED,
     (State.RECEIVED, Event.DELIVER): State.DELIVERING,  # rejected at the door: too big, empty
     (State.RECEIVED, Event.FILTER): State.FILTERED,  # by the pre-filter
+    (State.RECEIVED, Event.SPILL): State.SPILLED,
     (State.QUEUED, Event.START): State.WORKING,
     (State.QUEUED, Event.DELIVER): State.DELIVERING,  # reconciled at shutdown
     (State.WORKING, Event.DELIVER): State.DELIVERING,
@@ -123,6 +127,16 @@ class StreamTotals:
         return sum(self.outcomes[outcome, reason] for reason in REASONS[outcome])
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierTotals:
+    """What a service counted of a stream before it took up another configuration."""
+
+    received: int
+    redelivered: int
+    returned: int
+    outcomes: list[tuple[str, str, int]]
+
+
 class Ledger:
     """The states of one lane's epoch, from its first unconfirmed position on."""
 
@@ -150,6 +164,11 @@ class Ledger:
     def in_flight(self) -> int:
         """Inputs without an outcome."""
         return sum(self._states.count(state) for state in range(_IN_FLIGHT_LIMIT))
+
+    def in_flight_before(self, position: int) -> int:
+        """Inputs before a position that have no outcome."""
+        states = self._states[: max(0, position - self._base)]
+        return sum(states.count(state) for state in range(_IN_FLIGHT_LIMIT))
 
     def open(self, first: int, flags: bytes, arrived: float) -> None:
         """Takes up inputs; ``first`` must follow the last position without a hole."""
@@ -280,6 +299,38 @@ class Account:
         returned = before - ledger.in_flight()
         self.totals[ledger.stream].received -= returned
         self.totals[ledger.stream].returned += returned
+
+    def earlier_totals(self, held: Mapping[str, int]) -> dict[str, EarlierTotals]:
+        """What is settled, for the account that follows; what is held is received anew there."""
+        return {
+            name: EarlierTotals(
+                received=totals.received - held.get(name, 0),
+                redelivered=totals.redelivered,
+                returned=totals.returned,
+                outcomes=[(str(o), reason, n) for (o, reason), n in totals.outcomes.items() if n],
+            )
+            for name, totals in self.totals.items()
+        }
+
+    def go_on_from(self, earlier: Mapping[str, EarlierTotals]) -> None:
+        """Counts on from what the account before had of the streams that are still there."""
+        for name, before in earlier.items():
+            totals = self.totals.get(name)
+            if totals is None:
+                continue
+            totals.received += before.received
+            totals.redelivered += before.redelivered
+            totals.returned += before.returned
+            for outcome, reason, n in before.outcomes:
+                totals.outcomes[Outcome(outcome), reason] += n
+
+    def carry(self, stream: str, count: int) -> None:
+        """Takes up inputs that an earlier life left on our disk."""
+        self.totals[stream].received += count
+
+    def bring_back(self, ledger: Ledger, first: int, flags: bytes, arrived: float) -> None:
+        """Takes inputs up again that were spilled or carried: they are received already."""
+        ledger.open(first, flags, arrived)
 
     def confirm(self, ledger: Ledger) -> int | None:
         """The finished prefix that may be confirmed to the lane now, if it grew."""

@@ -7,6 +7,7 @@ filtered: what was dropped may come again, and what a lost connection voided mus
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 __all__ = ["Repeats"]
 
@@ -17,16 +18,20 @@ class Repeats:
     Args:
         window_s: how long an input is remembered after its outcome.
         most: how many at once; beyond, the longest remembered is forgotten.
+        is_saved: note what changes, for ``take_changed``, which must be called then.
 
     Attributes:
         evicted: how many were forgotten because there are more than ``most``.
     """
 
-    def __init__(self, window_s: float, most: int) -> None:
+    def __init__(self, window_s: float, most: int, *, is_saved: bool = False) -> None:
         self._window_s = window_s
         self._most = most
+        self._is_saved = is_saved
         self._in_flight: set[str] = set()  # bounded by the lanes' windows
         self._settled: OrderedDict[str, float] = OrderedDict()  # by the time of the outcome
+        self._new: set[str] = set()
+        self._gone: set[str] = set()
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -52,13 +57,37 @@ class Repeats:
             return
         self._settled[digest] = now
         self._settled.move_to_end(digest)
-        if len(self._settled) > self._most:
-            self._settled.popitem(last=False)
-            self.evicted += 1
+        if self._is_saved:
+            self._new.add(digest)
+            self._gone.discard(digest)
+        self._keep_the_bound()
 
     def voided(self) -> None:
         """Inputs without an outcome come again: none of them is a repeat then."""
         self._in_flight.clear()
+
+    def restore(self, ages: Iterable[tuple[str, float]], now: float) -> None:
+        """Takes up what was saved, the oldest first: digests, and seconds since their outcome."""
+        for digest, age_s in ages:
+            self._settled[digest] = now - age_s
+        self._forget_old(now)
+        self._keep_the_bound()
+
+    def take_changed(self) -> tuple[set[str], set[str]]:
+        """The digests that are to be remembered, and to be forgotten, since the last call."""
+        new, gone, self._new, self._gone = self._new, self._gone, set(), set()
+        return new, gone
+
+    def _keep_the_bound(self) -> None:
+        while len(self._settled) > self._most:
+            digest, _ = self._settled.popitem(last=False)
+            self._forgotten(digest)
+            self.evicted += 1
+
+    def _forgotten(self, digest: str) -> None:
+        if self._is_saved:
+            self._new.discard(digest)
+            self._gone.add(digest)
 
     def _forget_old(self, now: float) -> None:
         while self._settled:
@@ -66,3 +95,4 @@ class Repeats:
             if now - since < self._window_s:
                 return
             del self._settled[digest]
+            self._forgotten(digest)

@@ -57,6 +57,7 @@ class Fields:
     x: str | None = None
     y: str | None = None
     z: str | None = None
+    sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,7 @@ def keeps_state(stream: StreamSpec) -> bool:
     return (
         stream.prefilter.min_interval_s is not None
         or stream.dedupe_s is not None
+        or stream.fields.sequence is not None
         or any(step.name in _REMEMBERING for step in stream.steps)
     )
 

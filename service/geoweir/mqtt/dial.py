@@ -21,15 +21,23 @@ class Protocols:
     """Which MQTT version to speak: remembered between connections where it is ``auto``."""
 
     def __init__(self, wanted: Literal["auto", "5", "3.1.1"]) -> None:
-        self._is_auto = wanted == "auto"
+        self._is_open = wanted == "auto"
         self.is_v5 = wanted != "3.1.1"
+
+    def spoken(self) -> None:
+        """The broker understood: a connection that ends before its answer is a cut from now on."""
+        self._is_open = False
 
     def fall_back(self) -> bool:
         """Takes MQTT 3.1.1 after the broker did not understand 5; False where that is no way."""
-        if self._is_auto and self.is_v5:
+        if self._is_open and self.is_v5:
             self.is_v5 = False
             return True
         return False
+
+    def failed(self) -> None:
+        """Nothing was understood: where it is open, the next try begins with 5 again."""
+        self.is_v5 = self.is_v5 or self._is_open
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +55,12 @@ async def dial(
     except VersionError as error:
         if not protocols.fall_back():
             raise BrokerError(str(error)) from None
-        made = await _open(options, protocols, link, listener)
+        try:
+            made = await _open(options, protocols, link, listener)
+        except BrokerError:
+            protocols.failed()
+            raise
+    protocols.spoken()
     try:
         yield made
     finally:

@@ -66,6 +66,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     CRASH = "crash"
+    OVERFLOW = "overflow"
     SHUTDOWN = "shutdown"
 
 

@@ -49,3 +49,4 @@ class SlotStats:
     private_bytes: int
     busy_seconds: float  # since the start
     restarts: int
+    answers: int  # to chunks, and to single inputs of careful runs

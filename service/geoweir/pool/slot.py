@@ -76,6 +76,7 @@ class Slot:
         self._closing = asyncio.Event()
         self._busy_s = 0.0
         self._restarts = 0
+        self._answers = 0
 
     # For the holder of the reservation
 
@@ -134,6 +135,7 @@ class Slot:
             private_bytes=self._worker.private if self._worker else 0,
             busy_seconds=self._busy_s + (self._job.run_s() if self._job else 0.0),
             restarts=self._restarts,
+            answers=self._answers,
         )
 
     async def keep(self) -> None:
@@ -262,6 +264,7 @@ class Slot:
         if self._job is None or self._job.worker is not worker:
             raise WorkerError("a worker sent a reply that nobody asked for")
         self._job.heard(reply)
+        self._answers += 1
         if isinstance(reply, Answer):
             worker.note_memory(reply.private, reply.inherited)
         if self._job.finished.done() and worker.private > RECYCLE_SHARE * self._post.memory:

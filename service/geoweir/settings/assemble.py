@@ -23,7 +23,7 @@ from geoweir.settings.files import FileProblem, read_secret
 from geoweir.settings.machine import auto_workers
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
-from geoweir.settings.models.service import Pool, State, Thermal
+from geoweir.settings.models.service import Pool, Queue, State, Thermal
 from geoweir.settings.models.steps import Step
 from geoweir.settings.models.streams import Layer, Raster, Stream
 from geoweir.settings.values import (
@@ -31,9 +31,11 @@ from geoweir.settings.values import (
     LogSettings,
     MqttSettings,
     Settings,
+    SpillSettings,
     StateSettings,
     ThermalSettings,
     TlsSettings,
+    WatchdogSettings,
 )
 
 __all__ = ["assemble"]
@@ -53,18 +55,24 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
     """
     folder = path.parent
     host, port = read_listen(config.http.listen)
+    streams = tuple(_stream(name, stream) for name, stream in config.streams.items())
     return Settings(
         mqtt=_mqtt(config.mqtt, folder, environ),
-        streams=tuple(_stream(name, stream) for name, stream in config.streams.items()),
+        streams=streams,
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
         rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
+        when_full=config.queue.when_full,
+        spill=_spill(config.queue, folder),
         pool=_pool(config.pool, config.thermal),
         are_workers_auto=config.pool.workers is None,
-        state=_state(config.state, folder),
+        state=_state(config.state, folder, states=sum(map(_remembered, streams))),
         thermal=_thermal(config.thermal, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
+        watchdog=WatchdogSettings(
+            notifies=config.watchdog.systemd, interval_s=config.watchdog.interval
+        ),
         log=LogSettings(level=config.log.level, format=config.log.format),
         config_path=str(path),
         module_path=str(folder),
@@ -157,7 +165,13 @@ def _pool(pool: Pool, thermal: Thermal) -> PoolSpec:
     )
 
 
-def _state(state: State, folder: Path) -> StateSettings:
+def _spill(queue: Queue, folder: Path) -> SpillSettings | None:
+    if queue.when_full != "spill" or queue.spill.path is None:
+        return None
+    return SpillSettings(path=str(folder / queue.spill.path), limit=queue.spill.max)
+
+
+def _state(state: State, folder: Path, *, states: int) -> StateSettings:
     usual = _KEPT_IN_MEMORY if state.path is None else _KEPT_IN_A_FILE
     return StateSettings(
         path=None if state.path is None else str(folder / state.path),
@@ -166,7 +180,14 @@ def _state(state: State, folder: Path) -> StateSettings:
         messages=state.keep.messages,
         size=usual if state.keep.size is None else state.keep.size,
         age_s=state.keep.age,
+        states=states,
     )
+
+
+def _remembered(stream: StreamSpec) -> int:
+    """How many values a stream may remember over a restart."""
+    kinds = (stream.dedupe_s is not None, stream.fields.sequence is not None)
+    return stream.limits.ids * sum(kinds)
 
 
 def _stream(name: str, stream: Stream) -> StreamSpec:

@@ -17,6 +17,7 @@ __all__ = [
     "RASTER_SUFFIXES",
     "FileProblem",
     "file_problem",
+    "folder_problem",
     "has_layer_suffix",
     "is_module",
     "place_problem",
@@ -96,6 +97,26 @@ def place_problem(path: Path) -> FileProblem | None:
         return None
     message = "it, or its folder, can't be written."
     return FileProblem("unreadable-file", message, "Correct the path or the permissions.")
+
+
+def folder_problem(path: Path) -> FileProblem | None:
+    """Why a folder can't be written or made at a path; None when it can."""
+    if "\0" in str(path):
+        return FileProblem("unreadable-file", "the path is malformed.", "Correct the path.")
+    try:
+        if path.exists() and not path.is_dir():
+            return FileProblem("unreadable-file", "it is no folder.", "Name a folder.")
+        there = path if path.exists() else path.parent
+        if not there.is_dir():
+            return FileProblem("missing-file", "its folder is not there.", "Make the folder.")
+    except OSError as error:
+        message = f"it can't be used: {error.strerror}."
+        return FileProblem("unreadable-file", message, "Correct the path.")
+    if os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return None
+    return FileProblem(
+        "unreadable-file", "it can't be written.", "Correct the path or the permissions."
+    )
 
 
 def has_layer_suffix(path: str) -> bool:

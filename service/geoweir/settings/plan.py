@@ -41,9 +41,15 @@ def _bounds(settings: Settings) -> list[str]:
     return [
         f"workers   {pool.workers}, at most {memory} each, {total} together",
         f"chunks    at most {chunk}, {timeout} each, on failure {pool.on_failure}",
-        f"queue     {settings.queue_limit} messages, then reading stops",
+        f"queue     {settings.queue_limit} messages, then {_when_full(settings)}",
         f"window    {window} unacknowledged per stream",
     ]
+
+
+def _when_full(settings: Settings) -> str:
+    if settings.spill is not None:
+        return f"up to {size_text(settings.spill.limit)} in {settings.spill.path}"
+    return "inputs are reconciled (overflow)" if settings.when_full == "drop" else "reading stops"
 
 
 def _state(state: StateSettings) -> str:

@@ -22,6 +22,7 @@ from geoweir.settings.files import (
     RASTER_SUFFIXES,
     FileProblem,
     file_problem,
+    folder_problem,
     has_layer_suffix,
     is_module,
     place_problem,
@@ -76,6 +77,7 @@ def check_data(document: Document, folder: Path) -> list[Fault]:
         *_tls(document, folder),
         *_modules(document, folder),
         *_state(document, folder),
+        *_spill(document, folder),
     ]
 
 
@@ -268,10 +270,27 @@ def _state(document: Document, folder: Path) -> Iterator[Fault]:
             yield _file_fault(document, path, problem)
 
 
+def _spill(document: Document, folder: Path) -> Iterator[Fault]:
+    for path, name in texts(document, "queue", "spill", "path"):
+        if problem := folder_problem(folder / name):
+            yield _file_fault(document, path, problem)
+
+
 def check_values(document: Document, config: Config) -> list[Fault]:
     """Faults of values that are each right and don't fit each other or the machine."""
-    checks = (_boxes, _memory, _heat, _times)
+    checks = (_boxes, _memory, _heat, _times, _spill_place)
     return [fault for check in checks for fault in check(document, config)]
+
+
+def _spill_place(document: Document, config: Config) -> Iterator[Fault]:
+    path: KeyPath = ("queue", "when_full")
+    if config.queue.when_full == "spill" and config.queue.spill.path is None:
+        message = "spill has no place to go to."
+        yield document.fault(path, "missing-key", message, "Write queue.spill.path: a folder.")
+    if config.queue.when_full != "spill" and config.queue.spill.path is not None:
+        message = f"without effect with when_full: {config.queue.when_full}."
+        path = ("queue", "spill", "path")
+        yield document.fault(path, "no-effect", message, "Write when_full: spill.", "warning")
 
 
 def _boxes(document: Document, config: Config) -> Iterator[Fault]:

@@ -39,9 +39,12 @@ def _is_two(value: object) -> bool:
 
 #: Pattern, what is not built there, and what to do.
 _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
-    (("queue", "when_full"), lambda v: v == "spill", "spill is", "Write backpressure."),
-    (("queue", "when_full"), lambda v: v == "drop", "drop is", "Write backpressure."),
-    (("queue", "spill", "path"), _is_given, "spill is", "Remove the path."),
+    (
+        ("watchdog", "device"),
+        _is_given,
+        "a watchdog device is",
+        "Write null; systemd feeds it (RuntimeWatchdogSec=), and geoweir tells systemd.",
+    ),
     (
         ("streams", EACH, "format"),
         lambda value: value in _UNBUILT_FORMATS,
@@ -55,10 +58,8 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
     ),
 )
 _WITHOUT_EFFECT: Final = (
-    ("watchdog",),
     ("map",),
     ("pool", "sandbox"),
-    ("queue", "spill"),
     ("streams", EACH, "events"),
 )
 

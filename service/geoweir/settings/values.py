@@ -18,6 +18,7 @@ __all__ = [
     "StateSettings",
     "ThermalSettings",
     "TlsSettings",
+    "WatchdogSettings",
 ]
 
 
@@ -58,6 +59,9 @@ class HttpSettings:
     token: str | None = field(default=None, repr=False)
 
 
+WhenFull = Literal["backpressure", "spill", "drop"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSettings:
     """Where the state stands, and which dropped inputs are kept in it."""
@@ -68,6 +72,15 @@ class StateSettings:
     messages: int = 10_000
     size: int = 8_000_000
     age_s: float = 604_800.0
+    states: int = 0  # values that streams may remember beside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillSettings:
+    """Where inputs wait that the queue has no room for."""
+
+    path: str  # a folder
+    limit: int = 256_000_000  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +102,14 @@ class ThermalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchdogSettings:
+    """Signs of life for whoever started the service."""
+
+    notifies: bool = True
+    interval_s: float = 2.0  # the longest time between two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration, checked."""
 
@@ -97,12 +118,15 @@ class Settings:
     layers: tuple[LayerSpec, ...] = ()
     rasters: tuple[RasterSpec, ...] = ()
     queue_limit: int = 500  # messages
+    when_full: WhenFull = "backpressure"
+    spill: SpillSettings | None = None  # where when_full is "spill"
     pool: PoolSpec = field(default_factory=PoolSpec)
     are_workers_auto: bool = False  # pool.workers is what this machine suggests
     state: StateSettings = StateSettings()
     thermal: ThermalSettings = ThermalSettings()
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
+    watchdog: WatchdogSettings = WatchdogSettings()
     log: LogSettings = LogSettings()
     config_path: str = ""
     module_path: str | None = None  # folder of the configuration: users' own steps stand there

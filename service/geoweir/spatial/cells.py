@@ -38,8 +38,10 @@ Predicate = Literal["within", "intersects"]
 Match = Literal["first", "all"]
 Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
-#: More edges than that and a cell is split. With 8 answers are hardly faster, files a third larger.
-LEAF: Final = 16
+#: More edges than that and a cell is split. With 16 answers take a quarter to a half longer, with 4
+#: a layer of coasts has twice the cells.
+LEAF: Final = 8
+_TOP: Final = 4096  # words of gw_cells_top
 _REFUSED: Final = 1  # gw_cells_build: memory
 
 
@@ -89,14 +91,11 @@ def build_cells(
         raise MemoryError("too little memory for the cells of a layer")
     if code:
         return None
-    try:
-        return CellArrays(
-            np.array([built.x, built.y, built.unit]),
-            _copied(built.nodes, built.node_words).reshape(-1, 16),
-            _copied(built.lists, built.list_words),
-        )
-    finally:
-        lib.gw_cells_free(built)
+    return CellArrays(
+        np.array([built.x, built.y, built.unit]),
+        _owned(built.nodes, built.node_words).reshape(-1, 16),
+        _owned(built.lists, built.list_words),
+    )
 
 
 def cell_sections(
@@ -113,7 +112,7 @@ class Cells:
     """The cells in an open file."""
 
     def __init__(self, arrays: CellArrays, ragged: Ragged, source: npt.NDArray[np.uint32]) -> None:
-        """Nothing is read. The kernel trusts nothing but the arrays' lengths.
+        """Reads the upper nodes. The kernel trusts nothing but the arrays' lengths.
 
         Args:
             arrays: as in the file.
@@ -127,13 +126,15 @@ class Cells:
             "coordinates": _pointer("double[]", ragged.coordinates),
             "source": _pointer("uint32_t[]", source),
         }
-        self._kept = fields  # the struct doesn't hold what its pointers point to
+        top = _pointer("uint32_t[]", np.empty(_TOP, dtype=np.uint32))
+        self._kept = fields | {"top": top}  # the struct doesn't hold what its pointers point to
         self._cells = ffi.new("gw_cells *", fields)
         self._cells.x, self._cells.y, self._cells.unit = arrays.frame.tolist()
         self._cells.node_count = len(nodes)
         self._cells.list_words = len(lists)
         self._cells.vertex_count = len(ragged.coordinates)
         self._cells.feature_count = len(source)
+        lib.gw_cells_top(self._cells, top)
 
     @classmethod
     def open(cls, file: MappedFile, ragged: Ragged, source: npt.NDArray[np.uint32]) -> Cells | None:
@@ -157,24 +158,14 @@ class Cells:
             match: all features of a point, or the first of the source only.
         """
         given = np.ascontiguousarray(points, dtype=np.float64)
-        pointer = _pointer("double[]", given)
-        with_boundary, only_first = predicate == "intersects", match == "first"
-
-        def run(owners: Any, features: Any, room: int) -> int:  # noqa: ANN401 - cffi's pointers
-            return int(
-                lib.gw_cells_locate(
-                    self._cells,
-                    pointer,
-                    len(given),
-                    with_boundary,
-                    only_first,
-                    owners,
-                    features,
-                    room,
-                )
-            )
-
-        return grown(run, 2 * len(given) + 64)
+        fixed = (
+            self._cells,
+            _pointer("double[]", given),
+            len(given),
+            predicate == "intersects",
+            match == "first",
+        )
+        return grown(lambda *room: lib.gw_cells_locate(*fixed, *room), 2 * len(given) + 64)
 
 
 def grown(run: Any, room: int) -> Pairs:  # noqa: ANN401 - see below
@@ -185,10 +176,11 @@ def grown(run: Any, room: int) -> Pairs:  # noqa: ANN401 - see below
         room: to begin with.
     """
     while True:
-        pairs = np.empty((2, room), dtype=np.int64)
-        found = run(_pointer("int64_t[]", pairs[0]), _pointer("int64_t[]", pairs[1]), room)
+        pairs = np.empty(2 * room, dtype=np.int64)
+        owners = _pointer("int64_t[]", pairs)
+        found = run(owners, owners + room, room)
         if found <= room:
-            return pairs[0, :found], pairs[1, :found]
+            return pairs[:found], pairs[room : room + found]
         room = found
 
 
@@ -196,7 +188,8 @@ def _pointer(kind: str, array: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - cffi'
     return ffi.from_buffer(kind, array)
 
 
-def _copied(words: Any, count: int) -> npt.NDArray[np.uint32]:  # noqa: ANN401 - cffi's own
+def _owned(words: Any, count: int) -> npt.NDArray[np.uint32]:  # noqa: ANN401 - cffi's own
+    """The kernel's own memory as an array, which frees it at its end."""
     if not count:
         return np.empty(0, dtype=np.uint32)
-    return np.frombuffer(ffi.buffer(words, 4 * count), dtype=np.uint32).copy()
+    return np.frombuffer(ffi.buffer(ffi.gc(words, lib.gw_words_free), 4 * count), dtype=np.uint32)

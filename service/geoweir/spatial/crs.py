@@ -36,7 +36,9 @@ __all__ = [
     "name_of",
     "parse",
     "reproject",
+    "reproject_points",
     "transformed",
+    "transformed_points",
     "transformer",
 ]
 
@@ -162,6 +164,11 @@ def transformed(geometries: Geometries, src: Crs, dst: Crs) -> Geometries:
     return result
 
 
+def transformed_points(points: _Numbers, src: Crs, dst: Crs) -> _Numbers:
+    """``transformed`` of points as f8 (n, 2); one with NaN stays without an image."""
+    return np.column_stack(_points(transformer(src, dst), points[:, 0], points[:, 1]))
+
+
 def _moved(geometries: Geometries, src: Crs, dst: Crs, *, include_z: bool) -> Geometries:
     coordinates = shapely.get_coordinates(geometries, include_z=include_z)
     coordinates[:, 0], coordinates[:, 1] = _points(
@@ -194,14 +201,33 @@ def reproject(geometries: Geometries, src: Crs, dst: Crs) -> tuple[Geometries, l
         return geometries.copy(), errors
     result = transformed(geometries, src, dst)
     before, index = shapely.get_coordinates(geometries, return_index=True)
-    after = shapely.get_coordinates(result)
-    finite: _Flags = np.asarray(np.isfinite(np.hstack([before, after])).all(axis=1))
-    lawful = finite & _in_area(before, after, src, dst)
-    for row in np.flatnonzero(~lawful)[::-1]:  # the first of a geometry is named
-        errors[index[row]] = _refusal(before[row], src, dst, has_image=bool(finite[row]))
-    wrong = np.unique(index[~lawful])
+    refused = _refused(before, shapely.get_coordinates(result), src, dst)
+    for row in sorted(refused, reverse=True):  # the first of a geometry is named
+        errors[index[row]] = refused[row]
+    wrong = np.unique(index[list(refused)])
     result[wrong] = geometries[wrong]
     return result, errors
+
+
+def reproject_points(points: _Numbers, src: Crs, dst: Crs) -> tuple[_Numbers, dict[int, str]]:
+    """``reproject`` of finite points as f8 (n, 2); errors by the point's index."""
+    if src == dst:
+        return points.copy(), {}
+    moved = transformed_points(points, src, dst)
+    refused = _refused(points, moved, src, dst)
+    wrong = list(refused)
+    moved[wrong] = points[wrong]
+    return moved, refused
+
+
+def _refused(before: _Numbers, after: _Numbers, src: Crs, dst: Crs) -> dict[int, str]:
+    """What is wrong with positions, by row."""
+    finite: _Flags = np.asarray(np.isfinite(np.hstack([before, after])).all(axis=1))
+    lawful = finite & _in_area(before, after, src, dst)
+    return {
+        row: _refusal(before[row], src, dst, has_image=bool(finite[row]))
+        for row in np.flatnonzero(~lawful).tolist()
+    }
 
 
 def _refusal(position: _Numbers, src: Crs, dst: Crs, *, has_image: bool) -> str:

@@ -8,7 +8,7 @@ decides all of it, with equal answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from geoweir.spatial.boxes import Boxes
 from geoweir.spatial.cells import Cells, Match, Pairs, Predicate
 from geoweir.spatial.compiling.opening import opened_layer
 from geoweir.spatial.crs import Geometries
+from geoweir.spatial.file.advice import Advice, advice_for
 from geoweir.spatial.file.format import LayerFileError
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layerfile import ragged_of
@@ -30,7 +31,6 @@ from geoweir.spatial.shapes import Shapes, ShapesInFile, ShapesInMemory
 
 __all__ = ["Advice", "Column", "Layer", "Match", "Predicate", "TooComplexError"]
 
-Advice = Literal["random", "normal"]
 _Indices = npt.NDArray[np.intp]
 
 _POINT: Final = 0
@@ -121,7 +121,7 @@ class Layer:
         cls,
         name: str,
         file: MappedFile,
-        advice: Advice = "normal",
+        advice: Advice | None = None,
         *,
         use_kernel: bool = True,
     ) -> Layer:
@@ -130,15 +130,15 @@ class Layer:
         Args:
             name: as in the configuration.
             file: a mapped layer file.
-            advice: ``random`` where the file is larger than the memory that there is for it: then
-                nothing is read ahead.
+            advice: ``random``: nothing is read ahead; by default so for a file of more than half
+                of the memory.
             use_kernel: False leaves all to GEOS, as where there is no kernel.
 
         Raises:
             LayerFileError: the file holds no layer.
         """
         layer = cls(name, file, ragged_of(file), use_kernel=use_kernel)
-        if advice == "random":
+        if (advice or advice_for(file.header.size)) == "random":
             for section in _SCATTERED:
                 if section in file.header.sections:
                     file.advise(section, "random")

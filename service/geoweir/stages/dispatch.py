@@ -165,12 +165,18 @@ class Dispatch:
         """What was taken from the weir and not yet given to a worker."""
         return list(self._lingering)
 
+    def reconcile_overflow(self, parcel: Parcel) -> Verdict:
+        """The verdict on inputs that nothing has room for."""
+        return self._reconcile_all(parcel, Failure.OVERFLOW, "no room in the queue")
+
     def reconcile_waiting(self, parcel: Parcel) -> Verdict:
         """The verdict on inputs that no worker will see any more."""
+        return self._reconcile_all(parcel, Failure.SHUTDOWN, "not started before the end")
+
+    def _reconcile_all(self, parcel: Parcel, failure: Failure, detail: str) -> Verdict:
         partial = _Partial(bytearray(len(parcel)), [])
         indices = list(range(len(parcel)))
-        detail = "not started before the end"
-        self._reconcile(parcel, indices, Failure.SHUTDOWN, detail, partial, attempts=0)
+        self._reconcile(parcel, indices, failure, detail, partial, attempts=0)
         return partial.verdict(parcel)
 
     async def run(self) -> None:

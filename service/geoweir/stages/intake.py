@@ -38,7 +38,10 @@ class Intake:
         settle: settlement's ``settle``.
         void: called with the ledgers' stream and lane when its unsettled inputs come again.
         on_lane: told of each opening and closing.
+        look: where set, shown every parcel as it was read.
         repeats: where set, what tells inputs apart that came before; shared by a stream's lanes.
+        divert: takes over what the weir has no room for; False: the weir is to have what is left
+            in the list, from which only what has a verdict may be taken.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Intake:
         on_received: Callable[[str, int], None],
         on_lane: Callable[[str, LaneOpened | LaneClosed], None],
         clocks: Clocks,
+        look: Callable[[Parcel], None] | None = None,
         repeats: Repeats | None = None,
+        divert: Callable[[list[Parcel]], Awaitable[bool]] | None = None,
     ) -> None:
         self._spec = spec
         self._inlet = inlet
@@ -68,7 +73,9 @@ class Intake:
         self._on_received = on_received
         self._on_lane = on_lane
         self._clocks = clocks
+        self._look = look
         self._repeats = repeats
+        self._divert = divert
         self._prefilter = Prefilter(
             spec.prefilter, spec.limits.ids, geographic=spec.crs in GEOGRAPHIC
         )
@@ -121,16 +128,21 @@ class Intake:
     async def _take(self, batch: Batch) -> None:
         parcel = self._receive(batch)
         self._hand = [parcel]
+        if self._look is not None:
+            self._look(parcel)
         parcel = self._at_the_door(parcel)
         self._hand = [
             parcel.part(range(start, min(start + self._piece, len(parcel))))
             for start in range(0, len(parcel), self._piece)
         ]
         while self._hand:
+            # No turn of the loop lies between another's taking over and this letting go.
+            if self._divert is not None and await self._divert(self._hand):
+                self._hand = []
+                return
             piece = self._hand[0]
             self._account.advance(piece.ledger, piece.positions, Event.QUEUE)
             await self._put(piece)
-            # No turn of the loop lies between the weir's taking over and this letting go.
             self._hand.pop(0)
 
     def _receive(self, batch: Batch) -> Parcel:

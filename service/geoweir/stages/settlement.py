@@ -7,13 +7,23 @@ this stage sends its acknowledgements.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from geoweir.core.account import Account
+from geoweir.core.account import Account, Ledger
 from geoweir.core.outcome import Outcome
 from geoweir.core.parcel import Parcel
-from geoweir.ports import Inlet
 
-__all__ = ["Settlement"]
+__all__ = ["Confirmed", "Settlement"]
+
+
+class Confirmed(Protocol):
+    """What inputs are confirmed to: the part of an inlet that this stage needs."""
+
+    def settle(self, lane: str, epoch: int, position: int) -> None:
+        """Confirms every input of the epoch up to and including ``position``."""
+
+    def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
+        """Confirms single inputs."""
 
 
 class Settlement:
@@ -30,7 +40,7 @@ class Settlement:
         self,
         *,
         account: Account,
-        inlets: Mapping[str, Inlet],
+        inlets: Mapping[str, Confirmed],
         any_order: bool,
         clock: Callable[[], float],
         on_settled: Callable[[str, Outcome, str, int, float], None],
@@ -55,6 +65,10 @@ class Settlement:
             self._on_settled(ledger.stream, outcome, reason, counted, seconds)
         if self._any_order and not ledger.is_closed:
             self._inlets[ledger.lane].settle_each(ledger.lane, ledger.epoch, positions)
+        self.confirm(ledger)
+
+    def confirm(self, ledger: Ledger) -> None:
+        """Acknowledges the prefix of a ledger that is finished."""
         finished = self._account.confirm(ledger)
         if finished is not None:
             self._inlets[ledger.lane].settle(ledger.lane, ledger.epoch, finished)

@@ -25,6 +25,8 @@ class Weir(asyncio.Queue[Parcel]):
         self._backlog = backlog
         self._clock = clock
         self._is_filled = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self.piece = min(piece, limit)
         super().__init__(limit)
 
@@ -43,6 +45,10 @@ class Weir(asyncio.Queue[Parcel]):
     async def filled(self) -> None:
         """Waits until something waits."""
         await self._is_filled.wait()
+
+    async def room(self) -> None:
+        """Waits until a parcel fits."""
+        await self._has_room.wait()
 
     def top_up(self, chunk: Parcel) -> None:
         """Adds to a chunk what has come since it was taken."""
@@ -67,6 +73,8 @@ class Weir(asyncio.Queue[Parcel]):
     def _put(self, item: Parcel) -> None:
         self._backlog.add(item)
         self._is_filled.set()
+        if self.full():
+            self._has_room.clear()
 
     def _get(self) -> Parcel:
         chunk = self._backlog.take(self._clock())
@@ -76,3 +84,5 @@ class Weir(asyncio.Queue[Parcel]):
     def _note(self) -> None:
         if self.empty():
             self._is_filled.clear()
+        if not self.full():
+            self._has_room.set()

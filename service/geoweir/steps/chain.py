@@ -11,8 +11,6 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Final
 
-import shapely
-
 from geoweir.codec.decode import make_decoder
 from geoweir.codec.encode import make_encoder
 from geoweir.codec.features import Features
@@ -75,7 +73,7 @@ class Chain:
         """The pre-filter's box on all vertices: what the loop could not decide."""
         if self._spec.prefilter.bbox is None:
             return
-        for index, bounds in enumerate(shapely.bounds(features.geometry).tolist()):
+        for index, bounds in enumerate(features.column.bounds().tolist()):
             if self._box.box_outside(*bounds):
                 features.filtered[index] = "bbox"
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from geoweir.codec.features import Features
 from geoweir.errors import ConfigurationError
-from geoweir.spatial.crs import transformed
+from geoweir.spatial.crs import transformed, transformed_points
 from geoweir.spatial.layer import Column, Layer, Match, Predicate
 from geoweir.steps.copying import copied
 from geoweir.steps.step import Indices, StepContext, singly
 
 __all__ = ["Join", "pairs"]
 
+_NESTED: Final = frozenset({dict, list})
 _Rows = list[dict[str, Any]]
 _Found = Iterable[tuple[int, Any]]  # (position in the rows, value)
 
@@ -49,10 +50,11 @@ class Join:
 
 
 def _attach_first(rows: _Rows, name: str, found: _Found) -> None:
-    for row in rows:
-        row[name] = None
+    values: list[Any] = [None] * len(rows)
     for place, value in found:
-        rows[place][name] = copied(value)
+        values[place] = copied(value) if type(value) in _NESTED else value
+    for row, value in zip(rows, values, strict=True):
+        row[name] = value
 
 
 def _attach_all(rows: _Rows, name: str, found: _Found) -> None:
@@ -69,6 +71,13 @@ def pairs(
 
     What has no finite image in the layer's CRS can't lie in the layer.
     """
+    if features.positions is not None:
+        # Indices ascend without repetition: as many as there are features are all of them.
+        is_all = len(some) == len(features)
+        points = (features.positions if is_all else features.positions[some])[:, :2]
+        if features.crs != layer.crs:
+            points = transformed_points(points, features.crs, layer.crs)
+        return layer.locate(points, predicate, match)
     geometries = features.geometry[some]
     if features.crs != layer.crs:
         geometries = transformed(geometries, features.crs, layer.crs)

@@ -48,18 +48,24 @@ class Nearest:
     def run(self, features: Features) -> None:
         """Changes ``properties``; a null or empty geometry is near to nothing."""
         alive = features.alive()
+        if features.positions is None:
+            alive = self._points_only(features, alive)
+        singly(features, alive, lambda some: self._attach(features, some))
+
+    def _points_only(self, features: Features, alive: Indices) -> Indices:
         kinds = shapely.get_type_id(features.geometry[alive])
         usable = (kinds == _POINT) | (kinds == _NONE)
         for index in alive[~usable].tolist():
             kind = features.geometry[index].geom_type
             features.errors[index] = f"nearest takes points, and this is a {kind}"
-        singly(features, alive[usable], lambda some: self._attach(features, some))
+        points: Indices = alive[usable]
+        return points
 
     def _named(self, field: str) -> str:
         return f"{self._layer.name}_{field}"
 
     def _attach(self, features: Features, some: Indices) -> None:
-        points = _positions(features.geometry[some])
+        points = _positions(features, some)
         degrees = self._index.geodetic.degrees(points, features.crs)
         found = self._index.nearest(degrees, self._reach)
         hits = np.flatnonzero(found["vertex"] >= 0)
@@ -109,10 +115,12 @@ def _column(layer: Layer, field: str) -> Column:
         ) from None
 
 
-def _positions(points: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+def _positions(features: Features, some: Indices) -> npt.NDArray[np.float64]:
     """f8 (points, 2); NaN for none and for an empty one."""
-    coordinates, index = shapely.get_coordinates(points, return_index=True)
-    positions = np.full((len(points), 2), np.nan)
+    if features.positions is not None:
+        return features.positions[some, :2]
+    coordinates, index = shapely.get_coordinates(features.geometry[some], return_index=True)
+    positions = np.full((len(some), 2), np.nan)
     positions[index] = coordinates
     return positions
 

@@ -189,7 +189,9 @@ class Database:
         connection.execute("PRAGMA secure_delete = FAST")  # a card wears out by each write
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        pages = max(_LEAST_PAGES, _SLACK * self._bounds.size // _PAGE_BYTES)
+        pages = max(
+            _LEAST_PAGES, (_SLACK * self._bounds.size + self._bounds.state_bytes) // _PAGE_BYTES
+        )
         connection.execute(f"PRAGMA max_page_count = {pages}")
         if version:
             verify(connection)

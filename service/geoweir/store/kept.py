@@ -16,6 +16,7 @@ import msgspec
 from geoweir.core.kept import Drop, Kept, KeptTotals, Selection, kept_id
 from geoweir.core.lane import Headers
 from geoweir.store.schema import UnfitError
+from geoweir.store.states import STATE_ROW_BYTES, StateTable
 
 __all__ = ["Bounds", "KeptTable"]
 
@@ -40,6 +41,12 @@ class Bounds:
     messages: int
     size: int  # bytes
     age_s: float
+    states: int = 0  # values that streams may remember beside
+
+    @property
+    def state_bytes(self) -> int:
+        """What those may take."""
+        return self.states * STATE_ROW_BYTES
 
 
 class KeptTable:
@@ -47,12 +54,14 @@ class KeptTable:
 
     Attributes:
         totals: how much is kept, as of the last call.
+        states: what streams remember, in the same database.
         removed: how many left at each of ``core.kept.BOUNDS`` since the last look.
     """
 
     def __init__(self, connection: sqlite3.Connection, bounds: Bounds) -> None:
         self._connection = connection
         self._bounds = bounds
+        self.states = StateTable(connection)
         self.removed: Counter[str] = Counter()
         self.totals = KeptTotals()
         self.recount()

@@ -32,6 +32,16 @@ _MIGRATIONS: Final[Sequence[str]] = (
     ) STRICT;
     CREATE INDEX kept_by_time ON kept (dropped);
     """,
+    """
+    CREATE TABLE states (
+        stream TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        id BLOB NOT NULL,
+        value BLOB NOT NULL,
+        moment REAL NOT NULL,
+        PRIMARY KEY (stream, kind, id)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from geoweir.core.kept import Drop, Kept, KeptTotals, Selection
+from geoweir.core.states import StateChange, StateRow
 from geoweir.errors import ConfigurationError, StateError
 from geoweir.store.database import Database
 from geoweir.store.kept import Bounds
@@ -23,6 +24,7 @@ _OF_THE_CONFIGURATION: Final = frozenset({"locked", "unwritable"})
 PATIENCE_S: Final = 5.0
 #: What a drop weighs in the queue beside its payload.
 _DROP_BYTES: Final = 500
+_CHANGE_BYTES: Final = 200
 
 
 class StoreEvents(Protocol):
@@ -133,6 +135,23 @@ class SqliteStore:
         except StateError:
             return False
         return True
+
+    async def save_states(self, changes: Sequence[StateChange]) -> bool:
+        """Saves what streams remember; whether it is durable."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._thread.submit(
+                    lambda table: table.states.save(changes),
+                    size=_CHANGE_BYTES * len(changes),
+                    changes=True,
+                )
+        except (StateError, TimeoutError):
+            return False
+        return True
+
+    async def load_states(self, stream: str, kind: str) -> list[StateRow]:
+        """What a stream remembered, the oldest first."""
+        return await self._thread.submit(lambda table: table.states.load(stream, kind))
 
     async def find(self, selection: Selection, *, most: int) -> list[Kept]:
         """Descriptions of kept inputs by their sequence."""

@@ -32,6 +32,7 @@ __all__ = [
     "ReferenceCompiling",
     "ReferenceFailed",
     "ReferenceLoaded",
+    "SequenceGaps",
     "ServiceDraining",
     "ServiceReady",
     "ServiceStopped",
@@ -100,6 +101,31 @@ class InputsReconciled:
         detail = f"chunk {self.chunk}"
         metrics.dropped(
             Recent(time.time(), self.stream, Outcome.RECONCILED, self.reason, self.n, detail)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceGaps:
+    """Numbers of a stream's devices are missing; ``examples`` are some of the gaps."""
+
+    stream: str
+    gaps: int
+    missing: int
+    examples: Sequence[str]
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs them; they are counted where they are found."""
+        del metrics
+        write(
+            log,
+            logging.WARNING,
+            "sequence-gaps",
+            "missing",
+            stream=self.stream,
+            gaps=self.gaps,
+            missing=self.missing,
+            examples=self.examples,
+            detail="these inputs never reached geoweir: look at the broker's queue and the network",
         )
 
 
@@ -307,6 +333,38 @@ class ServiceReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The service goes on with a changed configuration."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "reloaded")
+        metrics.is_reload_good = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadUnneeded:
+    """A reload was asked for, and the configuration says what it said."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "reload-unneeded")
+        metrics.is_reload_good = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRefused:
+    """A changed configuration can't be taken up; the one before goes on."""
+
+    why: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.ERROR, "reload-refused", detail=self.why)
+        metrics.is_reload_good = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceDraining:
     """The service reads no more and finishes what it has."""
 
@@ -373,6 +431,55 @@ class StoreDamaged:
         """Logs and counts it."""
         write(log, logging.ERROR, "store-damaged", detail=self.why, aside=self.aside)
         metrics.store_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillFailed:
+    """The spill can't take anything from now on: inputs wait at the broker."""
+
+    why: str  # of core.kept.TROUBLES
+    detail: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it; a full spill is a bound that was reached, the rest is a fault."""
+        level = logging.WARNING if self.why == "full" else logging.ERROR
+        write(log, level, "spill-failed", self.why, detail=self.detail)
+        metrics.spill_is_up = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillWorks:
+    """The spill takes inputs again."""
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        write(log, logging.INFO, "spill-works")
+        metrics.spill_is_up = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillDamaged:
+    """A file of the spill is damaged; a copy of it stays."""
+
+    detail: str
+    lost: int  # inputs that can't be found any more
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs and counts it."""
+        write(log, logging.ERROR, "spill-damaged", detail=self.detail, lost=self.lost)
+        metrics.spill_damages += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpillLeft:
+    """Inputs wait on the disk for a stream that isn't configured; they stay."""
+
+    stream: str
+    n: int
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002
+        """Logs it."""
+        write(log, logging.WARNING, "spill-left", stream=self.stream, n=self.n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

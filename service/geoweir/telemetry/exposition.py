@@ -141,6 +141,18 @@ def _streams(metrics: Metrics) -> Iterator[Metric]:
         ("stream",),
         (((name,), meters.last_received) for name, meters in streams.items()),
     )
+    yield _counter(
+        "geoweir_sequence_gaps",
+        "Gaps in the sequence numbers of devices; 0 for streams without fields.sequence.",
+        ("stream",),
+        (((name,), meters.gaps) for name, meters in streams.items()),
+    )
+    yield _counter(
+        "geoweir_sequence_missing",
+        "Inputs that never came, by the sequence numbers in those gaps.",
+        ("stream",),
+        (((name,), meters.missing) for name, meters in streams.items()),
+    )
     yield _histogram(
         "geoweir_chunk_seconds",
         "Time a worker had a chunk.",
@@ -239,6 +251,22 @@ def _store(metrics: Metrics, snapshot: Snapshot) -> Iterator[Metric]:
         ),
     )
     yield _value("geoweir_retrying", "Of them, those without an outcome.", snapshot.retrying)
+    yield _value(
+        "geoweir_spill_messages", "Inputs in the spill without an outcome.", snapshot.spill_messages
+    )
+    yield _value("geoweir_spill_bytes", "Bytes of the spill's files.", snapshot.spill_bytes)
+    yield _value(
+        "geoweir_spill_limit_bytes", "Bytes that they may have; 0 without.", snapshot.spill_limit
+    )
+    yield _value(
+        "geoweir_spill_up", "1 while the spill takes what it is given.", metrics.spill_is_up
+    )
+    yield _counter(
+        "geoweir_spill_damaged",
+        "Files of the spill that were damaged.",
+        (),
+        [((), metrics.spill_damages)],
+    )
 
 
 def _service(metrics: Metrics) -> Iterator[Metric]:
@@ -270,6 +298,11 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
         "Features of a live layer that were refused; those before them stay.",
         ("layer",),
         (((layer,), count) for layer, count in metrics.fences_refused.items()),
+    )
+    yield _value(
+        "geoweir_config_last_reload_successful",
+        "0 while a changed configuration is refused and the one before goes on.",
+        metrics.is_reload_good,
     )
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]

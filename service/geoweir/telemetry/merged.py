@@ -30,6 +30,9 @@ _SUMMED: Final = frozenset(
         "geoweir_kept_messages",
         "geoweir_kept_bytes",
         "geoweir_retrying",
+        "geoweir_spill_messages",
+        "geoweir_spill_bytes",
+        "geoweir_spill_limit_bytes",
     }
 )
 #: The oldest, the last, what any process does, and bounds that each process has for itself.
@@ -52,7 +55,14 @@ _LARGEST: Final = frozenset(
     }
 )
 #: 1 only when it is so in every process: one that is away has none.
-_SMALLEST: Final = frozenset({"geoweir_mqtt_connected", "geoweir_store_up"})
+_SMALLEST: Final = frozenset(
+    {
+        "geoweir_mqtt_connected",
+        "geoweir_store_up",
+        "geoweir_spill_up",
+        "geoweir_config_last_reload_successful",
+    }
+)
 
 _HELD: Final = "geoweir_in_flight"
 _RETURNED: Final = "geoweir_returned_total"

@@ -89,10 +89,21 @@ class Pause:
 class StreamMeters:
     """What is counted for one stream."""
 
-    __slots__ = ("chunk_features", "chunk_s", "last_received", "latency_s", "pause", "steps")
+    __slots__ = (
+        "chunk_features",
+        "chunk_s",
+        "gaps",
+        "last_received",
+        "latency_s",
+        "missing",
+        "pause",
+        "steps",
+    )
 
     def __init__(self, steps: Sequence[str]) -> None:
         self.last_received = 0.0
+        self.gaps = 0
+        self.missing = 0
         self.pause = Pause()
         self.chunk_s = Histogram(_CHUNK_S)
         self.chunk_features = Histogram(_FEATURES)
@@ -131,6 +142,9 @@ class Metrics:
         self.removed = Counter(dict.fromkeys(BOUNDS, 0))
         self.retried = {name: dict.fromkeys(Outcome, 0) for name in streams}
         self.store_is_up = True
+        self.spill_is_up = True
+        self.is_reload_good = True
+        self.spill_damages = 0
         self.store_damages = 0
         self.versions: dict[Reference, str] = {}  # of what is in use
         self.load_errors = Counter(dict.fromkeys(references, 0))
@@ -142,6 +156,11 @@ class Metrics:
     def received(self, stream: str, at: float) -> None:
         """Inputs of the stream were read at ``at``, Unix seconds; the account counts them."""
         self.streams[stream].last_received = at
+
+    def sequence_gaps(self, stream: str, gaps: int, missing: int) -> None:
+        """Sequence numbers are missing, in so many gaps."""
+        self.streams[stream].gaps += gaps
+        self.streams[stream].missing += missing
 
     def dropped(self, recent: Recent) -> None:
         """Inputs were rejected or reconciled; the account counts them, the page shows the last."""

@@ -54,6 +54,9 @@ class Snapshot:
     kept_messages: int = 0
     kept_bytes: int = 0
     retrying: int = 0  # retried inputs without an outcome
+    spill_messages: int = 0
+    spill_bytes: int = 0
+    spill_limit: int = 0  # 0: no spill
     gateway: GatewayReading = GatewayReading()
 
     def workers(self) -> dict[str, int]:

@@ -23,7 +23,17 @@ from geoweir.ports import StateStore
 from geoweir.web.connections import HEADERS, problem
 from geoweir.web.status import StoreState
 
-__all__ = ["ITEM", "LIST", "MOST_BODY", "RETRY", "KeptPages", "Outlook"]
+__all__ = [
+    "ITEM",
+    "LIST",
+    "MOST_BODY",
+    "MOST_LISTED",
+    "RETRY",
+    "AnswersKept",
+    "KeptPages",
+    "Outlook",
+    "Question",
+]
 
 LIST: Final = "/api/kept"
 RETRY: Final = "/api/kept/retry"
@@ -32,7 +42,7 @@ ITEM: Final = "/api/kept/"  # and the id
 #: Bytes of a request to retry.
 MOST_BODY: Final = 65_536
 
-_MOST_LISTED: Final = 1000
+MOST_LISTED: Final = 1000
 _LISTED: Final = 100
 _LONGEST_NAME: Final = 64
 _ID: Final = re.compile(r"[0-9a-f]{4,24}")
@@ -69,6 +79,32 @@ class Outlook(Protocol):
     @property
     def more(self) -> bool:
         """Whether there is more."""
+        ...
+
+
+class Question(Protocol):
+    """What is read of a request."""
+
+    @property
+    def path(self) -> str:
+        """Without the query."""
+        ...
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Each name's first value."""
+        ...
+
+    def read(self) -> Awaitable[bytes]:
+        """The body."""
+        ...
+
+
+class AnswersKept(Protocol):
+    """Who answers on these paths."""
+
+    def answer(self, request: Question) -> Awaitable[web.Response]:
+        """Answers one request whose path is one of ours."""
         ...
 
 
@@ -109,7 +145,7 @@ class KeptPages:
         self._retry = retry
         self._state = state
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: Question) -> web.Response:
         """Answers one request whose path is one of ours."""
         try:
             if request.path == RETRY:
@@ -145,7 +181,7 @@ class KeptPages:
             return problem(409, "several kept inputs have ids that begin so; write more of it")
         return _json(whole(found[0]))
 
-    async def _send_again(self, request: web.BaseRequest) -> web.Response:
+    async def _send_again(self, request: Question) -> web.Response:
         wish = _read(await request.read())
         selection = Selection(
             ids=tuple(map(_checked_id, wish.ids)),
@@ -224,7 +260,7 @@ def _selection(query: Mapping[str, str]) -> Selection:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    return _number(query, "limit", _MOST_LISTED) or _LISTED
+    return _number(query, "limit", MOST_LISTED) or _LISTED
 
 
 def _number(query: Mapping[str, str], name: str, most: int) -> int | None:

@@ -25,7 +25,7 @@ from geoweir.telemetry.exposition import CONTENT_TYPE
 from geoweir.telemetry.log import LOGGER, write
 from geoweir.web.connections import HEADERS, IDLE_S, BoundedServer, problem
 from geoweir.web.hosts import HostList
-from geoweir.web.kept import ITEM, LIST, MOST_BODY, RETRY, KeptPages
+from geoweir.web.kept import ITEM, LIST, MOST_BODY, RETRY, AnswersKept
 from geoweir.web.status import Condition, Status
 from geoweir.web.tap import Tap
 from geoweir.web.writes import is_loopback, refuse_write
@@ -72,7 +72,7 @@ class HttpServer:
         status: Status,
         *,
         tap: Tap | None = None,
-        kept: KeptPages | None = None,
+        kept: AnswersKept | None = None,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
@@ -249,9 +249,7 @@ def _no_token() -> web.Response:
 
 async def _no_kept(request: web.BaseRequest) -> web.Response:
     del request
-    return problem(
-        501, "several processes run here (--processes), whose kept inputs are in a file of each"
-    )
+    return problem(501, "nothing is kept here")
 
 
 async def _no_tap(request: web.BaseRequest) -> web.Response:

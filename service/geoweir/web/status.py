@@ -12,6 +12,7 @@ __all__ = [
     "Overview",
     "QueueView",
     "RecentView",
+    "SpillState",
     "State",
     "Status",
     "StoreState",
@@ -105,6 +106,14 @@ class StoreState(TypedDict):
     retried: dict[str, int]  # since the start, by outcome
 
 
+class SpillState(TypedDict):
+    """The spill now; all zero without one."""
+
+    messages: int  # inputs in it without an outcome
+    bytes: int
+    limit: int
+
+
 class State(TypedDict):
     """What ``/api/state`` says: everything of one moment that a person on call asks for first."""
 
@@ -121,6 +130,7 @@ class State(TypedDict):
     loop_lag_p99_s: float
     watchers: int
     store: StoreState
+    spill: SpillState
 
 
 class Status(Protocol):

@@ -7,6 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
+from geoweir.codec.column import GeometryColumn
 from geoweir.codec.encode import Encoded, make_encoder
 from geoweir.codec.features import Features
 from geoweir.codec.key import batch_key, input_digest
@@ -55,7 +56,12 @@ def test_a_feature_in_error_goes_out_with_its_message_and_without_geometry() -> 
     geometry = np.array([None], dtype=object)
 
     (document,) = documents(
-        encode(feature(POINT), geometry=geometry, errors=["no \ud800"], repaired=["ring"])
+        encode(
+            feature(POINT),
+            column=GeometryColumn(objects=geometry),
+            errors=["no \ud800"],
+            repaired=["ring"],
+        )
     )
 
     assert document["geometry"] is None

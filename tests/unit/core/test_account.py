@@ -15,7 +15,7 @@ from geoweir.core.account import (
 from geoweir.core.lane import DURABLE, REPEATED
 from geoweir.core.outcome import Outcome
 
-ENDED = {State.PUBLISHED, State.FILTERED, State.REJECTED, State.RECONCILED}
+ENDED = {State.PUBLISHED, State.FILTERED, State.REJECTED, State.RECONCILED, State.SPILLED}
 
 
 def opened(flags: bytes = bytes([DURABLE]) * 4) -> tuple[Account, Ledger]:

@@ -43,3 +43,36 @@ def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
     assert (len(repeats), repeats.evicted) == (3, 2)
     assert repeats.is_repeat("c", 0.0)
     assert not repeats.is_repeat("b", 0.0)
+
+
+def test_what_was_remembered_is_known_after_a_restart_for_the_rest_of_the_window() -> None:
+    before = Repeats(10.0, 100, is_saved=True)
+    for name in ("a", "b"):
+        before.is_repeat(name, 0.0)
+        before.settled(name, 0.0, is_done=True)
+    before.is_repeat("flying", 0.0)
+    new, gone = before.take_changed()
+    assert (new, gone) == ({"a", "b"}, set())
+    after = Repeats(10.0, 100, is_saved=True)
+    after.restore([("old", 11.0), ("a", 6.0), ("b", 0.0)], now=1000.0)
+    assert not after.is_repeat("flying", 1000.0)
+    assert not after.is_repeat("old", 1000.0)
+    assert after.is_repeat("a", 1003.9)
+    assert after.is_repeat("b", 1004.1)
+    assert not after.is_repeat("a", 1004.1)
+    assert after.take_changed() == (set(), {"old", "a"})
+
+
+def test_what_is_saved_is_what_is_remembered_at_the_bound_too() -> None:
+    repeats = Repeats(10.0, 2, is_saved=True)
+    for name in ("a", "b", "c", "a"):
+        repeats.settled(name, 0.0, is_done=True)
+    assert repeats.take_changed() == ({"a", "c"}, {"b"})
+    assert repeats.take_changed() == (set(), set())
+
+
+def test_where_nobody_saves_no_changes_pile_up() -> None:
+    repeats = Repeats(0.5, 2)
+    for n in range(10):
+        repeats.settled(str(n), float(n), is_done=True)
+    assert repeats.take_changed() == (set(), set())

@@ -270,11 +270,13 @@ def test_kept_state_stands_in_a_file_or_in_memory_with_a_size_that_suits(folder:
     assert in_memory is not None
     assert in_file is not None
     assert given is not None
-    assert in_memory.state == StateSettings(path=None, size=8_000_000)
+    assert in_memory.state == StateSettings(path=None, size=8_000_000, states=100_000)
     assert in_file.state == StateSettings(
-        path=str(folder.path / "s.db"), keeps_reconciled=False, size=64_000_000
+        path=str(folder.path / "s.db"), keeps_reconciled=False, size=64_000_000, states=100_000
     )
-    assert given.state == StateSettings(path="/tmp/s.db", messages=5, size=1_000_000, age_s=7200.0)
+    assert given.state == StateSettings(
+        path="/tmp/s.db", messages=5, size=1_000_000, age_s=7200.0, states=100_000
+    )
     assert in_memory.streams[0].dedupe_s == 90.0
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from geoweir.settings.values import SpillSettings
 from support.configurations import Folder, codes
 
 STREAM = "streams: {a: {subscribe: x/+}}\n"
@@ -209,8 +210,7 @@ def test_a_step_that_is_not_built_is_refused(folder: Folder, step: str) -> None:
         ),
         ("streams: {a: {subscribe: x, qos: 2}}", "streams.a.qos"),
         ("streams: {a: {subscribe: x, publish: {qos: 2}}}", "streams.a.publish.qos"),
-        (STREAM + "queue: {when_full: spill}", "queue.when_full"),
-        (STREAM + "queue: {when_full: drop}", "queue.when_full"),
+        (STREAM + "watchdog: {device: /dev/watchdog}", "watchdog.device"),
     ],
 )
 def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> None:
@@ -223,10 +223,9 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
 @pytest.mark.parametrize(
     ("text", "path", "code"),
     [
-        ("watchdog: {interval: 1s}", "watchdog", "not-built"),
         ("map: {draw: true}", "map", "not-built"),
         ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
-        ("queue: {spill: {max: 1GB}}", "queue.spill", "not-built"),
+        ("queue: {spill: {path: here}}", "queue.spill.path", "no-effect"),
         ("shutdown_grace: 1s", "shutdown_grace", "short-grace"),
         ("mqtt: {session_expiry: 5s}", "mqtt.session_expiry", "short-session"),
         ("pool: {memory: 64GB, workers: 64}", "pool.memory", "too-much-memory"),
@@ -320,3 +319,37 @@ def test_nearest_names_what_is_wrong_with_it(
         f"streams: {{a: {{subscribe: x, steps: [{{nearest: {{{options}}}}}]}}}}"
     )
     assert codes(loaded) == [(2, f"streams.a.steps[0].nearest{path}", code)]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "code"),
+    [
+        ("queue: {when_full: spill}", "queue.when_full", "missing-key"),
+        (
+            "queue: {when_full: spill, spill: {path: no/such/folder}}",
+            "queue.spill.path",
+            "missing-file",
+        ),
+        ("queue: {when_full: spill, spill: {path: file}}", "queue.spill.path", "unreadable-file"),
+        (
+            "queue: {when_full: spill, spill: {path: x, max: 900KB}}",
+            "queue.spill.max",
+            "out-of-range",
+        ),
+    ],
+)
+def test_a_spill_needs_a_folder_and_room(folder: Folder, text: str, path: str, code: str) -> None:
+    folder.write("file", "")
+
+    loaded = folder.load(STREAM + text)
+
+    assert [(fault.path, fault.code, fault.severity) for fault in loaded.faults] == [
+        (path, code, "error")
+    ]
+
+
+def test_a_spill_stands_beside_the_configuration(folder: Folder) -> None:
+    loaded = folder.load(STREAM + "queue: {when_full: spill, spill: {path: s, max: 1MB}}")
+
+    assert loaded.settings is not None
+    assert loaded.settings.spill == SpillSettings(path=str(folder.path / "s"), limit=1_000_000)

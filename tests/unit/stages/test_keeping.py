@@ -8,6 +8,7 @@ from geoweir.core.account import Account
 from geoweir.core.kept import Drop, Kept, Selection
 from geoweir.core.outcome import Outcome, outcome_of
 from geoweir.core.parcel import Parcel
+from geoweir.core.states import StateChange, StateRow
 from geoweir.core.work import MessageKind, OutMessage
 from geoweir.stages.keeping import Keeping
 from support.parcels import working
@@ -38,6 +39,12 @@ class Noting:
 
     async def last_sequence(self) -> int:
         raise AssertionError
+
+    async def save_states(self, changes: Sequence[StateChange]) -> bool:
+        raise AssertionError(changes)
+
+    async def load_states(self, stream: str, kind: str) -> list[StateRow]:
+        raise AssertionError(stream, kind)
 
 
 def parcel(count: int = 3) -> Parcel:

@@ -16,6 +16,7 @@ CASES: list[tuple[events.Event, str]] = [
         events.InputsReconciled(stream="s", reason="crash", ids=["a"], n=1, chunk="7"),
         "inputs-reconciled",
     ),
+    (events.SequenceGaps("s", 1, 2, ["a: 1-2"]), "sequence-gaps"),
     (events.WorkerRestarted(worker=0, reason="crash"), "worker-restarted"),
     (events.Connected(direction="out", address="h:1"), "connected"),
     (events.Disconnected(direction="in", stream="s", address="h:1", why="w"), "disconnected"),

@@ -183,7 +183,7 @@ async def test_a_store_that_fails_is_503_and_says_why(
         assert await answer.json() == {"error": "the state store: /x: the disk failed"}
 
 
-async def test_several_processes_answer_for_none() -> None:
+async def test_where_nothing_is_kept_nobody_answers() -> None:
     async with (
         HttpServer("127.0.0.1", 0, QuietService()) as server,
         aiohttp.ClientSession(server.url) as client,

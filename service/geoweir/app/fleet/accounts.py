@@ -14,7 +14,7 @@ def empty(streams: Iterable[str]) -> dict[str, Any]:
     """The account of a service that has received nothing."""
     account: dict[str, Any] = Account(streams).snapshot({})
     for counts in account["streams"].values():
-        counts.update(reasons={}, returned=0)
+        counts.update(reasons={}, returned=0, retried=0, gaps=0, missing=0)
     return account
 
 

@@ -11,11 +11,22 @@ import time
 from collections.abc import Callable
 from typing import Final, Self
 
-from geoweir.app.fleet.wire import Ask, Assignment, Failed, Ready, Report, frame, hear_member
+from geoweir.app.fleet.wire import (
+    Answer,
+    Ask,
+    Assignment,
+    Failed,
+    Forward,
+    Ready,
+    Report,
+    frame,
+    hear_member,
+)
 from geoweir.errors import WorkerError
 
 __all__ = ["Life"]
 
+_ANSWER_S: Final = 10.0  # for a request that it is to answer
 _LAST_WORDS_S: Final = 2.0  # for what a process said before its end to be heard
 
 
@@ -40,6 +51,8 @@ class Life:
         self._on_news = on_news
         self._listening = asyncio.ensure_future(self._listen())
         self._answer: asyncio.Future[None] | None = None
+        self._forwarded: dict[int, asyncio.Future[Answer | None]] = {}
+        self._forwards = 0
         self.asked = 0.0
         self.report: Report | None = None
         self.reported = 0.0
@@ -88,6 +101,23 @@ class Life:
                 self._writer.write(frame(Ask()))
         return self._answer
 
+    async def forward(self, path: str, query: dict[str, str], body: bytes) -> Answer | None:
+        """Has the process answer a request; None where it ends, or takes too long."""
+        if self._listening.done():
+            return None
+        self._forwards += 1
+        number = self._forwards
+        answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._forwarded[number] = answer
+        self._writer.write(frame(Forward(number, path, query, body)))
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._forwarded[number]
+
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal, if the process is still there."""
         with contextlib.suppress(ProcessLookupError):
@@ -116,12 +146,21 @@ class Life:
                         self.is_ready = True
                     case Failed():
                         self.failed = message
+                    case Answer():
+                        self._give(message.number, message)
                 self._on_news()
         except WorkerError as error:
             self.failed = Failed(f"a process broke its word: {error}", 1)
             self.signal(signal.SIGKILL)
         finally:
             self._answered()
+            for number in self._forwarded:
+                self._give(number, None)
+
+    def _give(self, number: int, answer: Answer | None) -> None:
+        waiting = self._forwarded.get(number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
 
     def _answered(self) -> None:
         if self._answer is not None and not self._answer.done():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from geoweir.app.fleet.wire import (
+    Answer,
+    Ask,
     Assignment,
     Failed,
+    Forward,
     FromMember,
     Ready,
     Report,
@@ -24,7 +28,8 @@ from geoweir.app.service import Service
 from geoweir.errors import WorkerError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.settings.values import MqttSettings
-from geoweir.telemetry.log import configure
+from geoweir.telemetry.log import LOGGER, configure, write
+from geoweir.web.connections import problem
 from geoweir.web.status import Status
 
 __all__ = ["Member"]
@@ -47,6 +52,7 @@ class Member:
         self._broker_options = broker_options
         self._stop = asyncio.Event()
         self._status: Status | None = None
+        self._service: Service | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def run(self, named: Callable[[Exception], Failed | None]) -> int:
@@ -80,7 +86,7 @@ class Member:
     async def _serve(self, assignment: Assignment) -> None:
         settings = assignment.settings
         configure(settings.log.level, settings.log.format, process=assignment.index)
-        service = Service(
+        service = self._service = Service(
             settings,
             self._broker_options(settings.mqtt),
             waits_for_broker=assignment.waits_for_broker,
@@ -89,10 +95,30 @@ class Member:
         await service.run(self._stop, lambda _: self._say(Ready()))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while await hear_supervisor(reader) is not None:
-            self.report()
+        async with asyncio.TaskGroup() as tasks:
+            while (message := await hear_supervisor(reader)) is not None:
+                match message:
+                    case Ask():
+                        self.report()
+                    case Forward():
+                        tasks.create_task(self._answer(message), name="answer")
+                    case Assignment():
+                        raise WorkerError("the supervisor said twice what to do")
         # Nobody would restart us or end us: the inputs wait at the broker for a new supervisor.
         self._stop.set()
+
+    async def _answer(self, asked: Forward) -> None:
+        """Answers a request that the supervisor got."""
+        said = problem(503, "the process is not ready yet")
+        if self._service is not None and self._status is not None:
+            try:
+                said = await self._service.kept.answer(asked)
+            except Exception:  # noqa: BLE001 - whatever failed, the question gets an answer
+                write(LOGGER, logging.ERROR, "http-failed", path=asked.path)
+                LOGGER.debug("http-failed", exc_info=True)
+                said = problem(500, "the service failed to answer; its log says why")
+        body = said.body if isinstance(said.body, bytes) else b""
+        self._say(Answer(asked.number, said.status, body))
 
     def show(self, status: Status) -> None:
         """Reports of this status from now on."""

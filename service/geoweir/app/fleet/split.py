@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from geoweir.core.spec import StreamSpec, keeps_state
 from geoweir.errors import UsageError
-from geoweir.settings.values import Settings
+from geoweir.settings.values import Settings, SpillSettings
 
 __all__ = ["client_id", "loses_retained", "split", "state_path"]
 
@@ -56,6 +56,7 @@ def split(settings: Settings, processes: int, auto_workers: int) -> tuple[Settin
             streams=part,
             pool=pool,
             state=replace(settings.state, path=state_path(settings, index)),
+            spill=_spill(settings, index),
         )
         for index, part in enumerate(parts)
     )
@@ -70,6 +71,12 @@ def state_path(settings: Settings, index: int) -> str | None:
     """The state's file of one process: each has its own, since each has its own inputs."""
     path = settings.state.path
     return None if path is None else f"{path}-p{index}"
+
+
+def _spill(settings: Settings, index: int) -> SpillSettings | None:
+    """The spill of one process: a folder within the service's."""
+    spill = settings.spill
+    return None if spill is None else replace(spill, path=f"{spill.path}/p{index}")
 
 
 def loses_retained(settings: Settings) -> list[str]:

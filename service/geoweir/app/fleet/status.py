@@ -111,6 +111,11 @@ class FleetStatus:
             "loop_lag_p99_s": max((state["loop_lag_p99_s"] for state in states), default=0.0),
             "watchers": sum(state["watchers"] for state in states),
             "store": _stores([state["store"] for state in states]),
+            "spill": {
+                "messages": sum(state["spill"]["messages"] for state in states),
+                "bytes": sum(state["spill"]["bytes"] for state in states),
+                "limit": sum(state["spill"]["limit"] for state in states),
+            },
         }
 
     def alive(self) -> Condition:

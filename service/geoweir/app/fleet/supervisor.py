@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Final
 
 from geoweir.app.fleet.keeper import Keeper
+from geoweir.app.fleet.kept import FleetKept
 from geoweir.app.fleet.life import Life
 from geoweir.app.fleet.split import loses_retained
 from geoweir.app.fleet.status import FleetStatus
@@ -53,6 +54,11 @@ class Supervisor:
         )
         self._news = asyncio.Event()
 
+    @property
+    def status(self) -> FleetStatus:
+        """What pages and watchdogs are told."""
+        return self._status
+
     async def run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         """Runs until ``stop``, then drains.
 
@@ -64,8 +70,14 @@ class Supervisor:
             GeoweirError: a process can't be started, or did not drain; one clear line.
         """
         http = self._plan.settings.http
+        kept = FleetKept(self._keepers, lambda: self._status.now()["store"])
         async with HttpServer(
-            http.host, http.port, self._status, token=http.token, refresh=self.refresh
+            http.host,
+            http.port,
+            self._status,
+            token=http.token,
+            kept=kept,
+            refresh=self.refresh,
         ) as server:
             self._hire(server.url)
             self._explain()

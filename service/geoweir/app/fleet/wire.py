@@ -11,14 +11,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from geoweir.core.account import EarlierTotals
 from geoweir.errors import WorkerError
 from geoweir.settings.values import Settings
 from geoweir.web.status import Condition, Overview, State
 
 __all__ = [
+    "Answer",
     "Ask",
     "Assignment",
     "Failed",
+    "Forward",
     "FromMember",
     "Plan",
     "Ready",
@@ -36,11 +39,15 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Plan(Struct, frozen=True):
-    """What ``run`` hands on to the supervisor."""
+    """What ``run`` hands on to what it becomes, and a service to itself with another configuration.
+
+    ``earlier``: the account's totals by stream, where the service was one before.
+    """
 
     settings: Settings
     members: tuple[Settings, ...]
     waits_for_broker: bool
+    earlier: dict[str, EarlierTotals] | None = None
 
 
 class Assignment(Struct, frozen=True, tag=True):
@@ -54,6 +61,27 @@ class Assignment(Struct, frozen=True, tag=True):
 
 class Ask(Struct, frozen=True, tag=True):
     """A report is wanted."""
+
+
+class Forward(Struct, frozen=True, tag=True):
+    """A request for the process to answer; it is at a path of ``web.kept``."""
+
+    number: int
+    path: str
+    query: dict[str, str]
+    body: bytes
+
+    async def read(self) -> bytes:
+        """The body, as a request over HTTP has it."""
+        return self.body
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """The answer to the request of that number: HTTP's status, and JSON."""
+
+    number: int
+    status: int
+    body: bytes
 
 
 class Report(Struct, frozen=True, tag=True):
@@ -78,8 +106,8 @@ class Failed(Struct, frozen=True, tag=True):
     status: int
 
 
-ToMember = Assignment | Ask
-FromMember = Report | Ready | Failed
+ToMember = Assignment | Ask | Forward
+FromMember = Report | Ready | Failed | Answer
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TO_MEMBER: Final = msgspec.msgpack.Decoder(ToMember)

@@ -41,22 +41,44 @@ async def compile_source(spec: LayerSpec | RasterSpec) -> Path:
     return Path(said.strip())
 
 
-async def compile_sequence(crs: str, sequence: bytes) -> int:
+async def compile_sequence(crs: str, sequence: bytes) -> tuple[int, dict[int, str]]:
     """A layer of features as a GeoJSON text sequence: an open file that nobody can change.
+
+    Returns:
+        Its descriptor; and why features are not in it, by their number in the sequence from 0.
 
     Raises:
         CompileError: in the compiler's own words.
     """
     descriptor = os.memfd_create("geoweir-layer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        arguments = ["compile", "-", "--fd", str(descriptor), "--crs", crs, "--source-crs", crs]
-        await _run(arguments, SEQUENCE_S, feed=sequence, descriptor=descriptor)
+        arguments = ["compile", "-", "--json", "--fd", str(descriptor)]
+        arguments += ["--crs", crs, "--source-crs", crs]
+        said = await _run(arguments, SEQUENCE_S, feed=sequence, descriptor=descriptor)
+        refused = _refused(said)
         # A worker gets this very descriptor, and it runs on bytes from strangers.
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, refused
+
+
+class _Finding(msgspec.Struct):
+    number: int
+    kind: str
+    reason: str
+
+
+_finding = msgspec.json.Decoder(_Finding)
+
+
+def _refused(said: str) -> dict[int, str]:
+    try:
+        found = [_finding.decode(line) for line in said.splitlines()]
+    except msgspec.MsgspecError as error:
+        raise CompileError(f"the compiler said what it never says: {error}") from error
+    return {one.number: one.reason[:_LONGEST_WORD] for one in found if one.kind == "refused"}
 
 
 async def _run(

@@ -8,6 +8,7 @@ begins, the broker sends everything that it retains; what it no longer has then 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -145,9 +146,7 @@ class LiveLayer:
         """What came, read; and what is gone, when a new connection has told everything."""
         waiting, self._waiting = self._waiting, {}
         changes, refused = await asyncio.to_thread(self._read, waiting)
-        for topic, why in refused.items():
-            self._keep_before(topic)
-            self._refuse(topic, why)
+        self._refuse_all(refused)
         return changes | self._vanished()
 
     def _read(self, waiting: dict[str, bytes]) -> tuple[_Changes, dict[str, str]]:
@@ -188,7 +187,7 @@ class LiveLayer:
         kept = {topic: line for topic, line in lines.items() if line is not None}
         self._compiles += 1
         try:
-            await self._take(await compile_sequence(self._spec.live_crs, b"\n".join(kept.values())))
+            refused = await self._compile(kept)
         except (CompileError, OSError) as error:
             if len(changes) > 1 and self._compiles < _MOST_COMPILES:
                 topics = list(changes)
@@ -196,11 +195,39 @@ class LiveLayer:
                     await self._settle({topic: changes[topic] for topic in half})
                 return
             self._fail(str(error))
-            for topic in changes:
-                self._keep_before(topic)
-                self._refuse(topic, str(error))
+            self._refuse_all(dict.fromkeys(changes, str(error)))
+            return
+        if self._replaces(refused):
+            self._refuse_all(refused)
+            rest = {topic: line for topic, line in changes.items() if topic not in refused}
+            if rest:
+                await self._settle(rest)
         else:
-            self._lines = kept
+            self._lines = {topic: line for topic, line in kept.items() if topic not in refused}
+            self._refuse_all(refused)
+
+    async def _compile(self, kept: _Lines) -> dict[str, str]:
+        """Compiles and gives the layer on; why features are not in it, by topic.
+
+        Where such a feature was to replace one that is to stay, the layer is thrown away.
+        """
+        sequence = b"\n".join(kept.values())
+        descriptor, numbered = await compile_sequence(self._spec.live_crs, sequence)
+        topics = list(kept)
+        refused = {topics[number]: why for number, why in numbered.items()}
+        if self._replaces(refused):
+            os.close(descriptor)
+        else:
+            await self._take(descriptor)
+        return refused
+
+    def _replaces(self, refused: dict[str, str]) -> bool:
+        return not self._lines.keys().isdisjoint(refused)
+
+    def _refuse_all(self, refused: dict[str, str]) -> None:
+        for topic, why in refused.items():
+            self._keep_before(topic)
+            self._refuse(topic, why)
 
     def _keep_before(self, topic: str) -> None:
         """Counts what the topic still has, if nothing newer waits."""

@@ -188,7 +188,7 @@ class Layers:
     async def _open(self, held: _Held, *, is_first: bool = False) -> None:
         spec, kind = held.spec, held.reference.kind
         if isinstance(spec, LayerSpec) and spec.is_live:
-            descriptor = await compile_sequence(spec.live_crs, b"")
+            descriptor, _ = await compile_sequence(spec.live_crs, b"")
             self._put(held, await asyncio.to_thread(open_descriptor, descriptor, kind))
             return
         path = Path(spec.path)

@@ -49,7 +49,7 @@ class Config(Section):
     http: Http = Http()
     """Where the service answers HTTP."""
     watchdog: Watchdog = Watchdog()
-    """Not in this version: signs of life."""
+    """Signs of life."""
     map: Map = Map()
     """Not in this version: the live map."""
     log: Log = Log()

@@ -29,12 +29,12 @@ def _listen(value: str) -> str:
 
 
 class Spill(Section):
-    """Not in this version: where messages go that the queue has no room for."""
+    """Where inputs go that the queue has no room for."""
 
     path: Text | None = None
-    """A folder; null: no spill."""
+    """A folder of this service alone, relative to the configuration's; made where it isn't."""
     max: Annotated[int, size("1MB", "1000GB")] = 256_000_000
-    """How much may be spilled."""
+    """Bytes of its files; beyond, reading stops."""
 
 
 class Queue(Section):
@@ -43,9 +43,9 @@ class Queue(Section):
     limit: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     """Messages that wait at most."""
     when_full: Literal["backpressure", "spill", "drop"] = "backpressure"
-    """What happens then; in this version reading stops (backpressure)."""
+    """Then reading stops, inputs go to the disk (spill), or they are reconciled (drop)."""
     spill: Spill = Spill()
-    """Not in this version: where messages go that the queue has no room for."""
+    """Where inputs go that the queue has no room for, with when_full: spill."""
 
 
 class Pool(Section):
@@ -119,14 +119,14 @@ class Http(Section):
 
 
 class Watchdog(Section):
-    """Not in this version: signs of life for systemd or a hardware watchdog."""
+    """Signs of life for systemd, or for the first process of the image."""
 
     systemd: bool = True
-    """Whether systemd is told."""
+    """Whether whoever set NOTIFY_SOCKET is told."""
     device: Text | None = None
-    """A watchdog device."""
+    """Not in this version, and systemd's job: a watchdog device."""
     interval: Annotated[float, duration("100ms", "10m")] = 2.0
-    """How often."""
+    """The longest time between two signs of life."""
 
 
 class Log(Section):

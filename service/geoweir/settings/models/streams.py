@@ -98,6 +98,8 @@ class FieldPaths(Section):
     """The latitude or northing; needed by format json."""
     z: FieldPathText | None = None
     """The height."""
+    sequence: FieldPathText | None = None
+    """A number that each device counts up by one: gaps in it are found and reported."""
 
 
 class Limits(Section):

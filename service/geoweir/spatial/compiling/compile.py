@@ -22,8 +22,8 @@ from geoweir.spatial.sources.opening import STANDARD_INPUT, opened
 
 __all__ = ["LEAST_MEMORY", "Compiled", "Options", "Progress", "Report", "compile_layer"]
 
-#: Called with a feature's id, what became of it, and why.
-Report = Callable[[str, Kind, str], None]
+#: Called with a feature's id, what became of it, why, and its number in the source from 0.
+Report = Callable[[str, Kind, str, int], None]
 #: Called now and then with the share of the source that was read, or None, and the features.
 Progress = Callable[[float | None, int], None]
 
@@ -143,26 +143,27 @@ class _Job:
             str(batch.first + place) if ident is None else ident
             for place, ident in enumerate(batch.ids, start=1)
         ]
+
+        def say(place: int, kind: Kind, reason: str) -> None:
+            self.counts[kind] += 1
+            self._report(ids[place], kind, reason, batch.first + place)
+
         for place, ident in enumerate(batch.ids):
             if ident is None:
                 self._without_id += 1
-                self._say(ids[place], "noted", "it has no such property: its number is its id")
+                say(place, "noted", "it has no such property: its number is its id")
         for place in batch.mended:
-            self._say(ids[place], "repaired", "rings closed or, without an area, left out")
+            say(place, "repaired", "rings closed or, without an area, left out")
         for place, reason in batch.unread.items():
-            self._say(ids[place], "refused", reason)
+            say(place, "refused", reason)
         for one in found:
-            self._say(ids[one.position], one.kind, one.reason)
+            say(one.position, one.kind, one.reason)
         refused = {one.position for one in found if one.kind == "refused"} | batch.unread.keys()
         some = [place for place in range(len(ids)) if place not in refused]
         if refused:
             ragged = ragged.take(np.array(some, dtype=np.intp))
         rows = [batch.rows[place] for place in some]
         self._builder.add([ids[place] for place in some], rows, ragged)
-
-    def _say(self, ident: str, kind: Kind, reason: str) -> None:
-        self.counts[kind] += 1
-        self._report(ident, kind, reason)
 
     def check(self, options: Options) -> None:
         """Whether the names that were given mean something, and whether ``strict`` is content."""

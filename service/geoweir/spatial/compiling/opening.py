@@ -17,7 +17,7 @@ from geoweir.spatial.layerfile import open_layer
 __all__ = ["compiled", "opened_layer", "options_of", "resolved"]
 
 #: Goes up when equal sources shall be compiled anew: the content of the file has changed.
-_EDITION: Final = 1
+_EDITION: Final = 2
 
 
 def compiled(

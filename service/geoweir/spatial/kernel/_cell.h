@@ -21,7 +21,10 @@
 enum {
     GW_LEVELS = 14, /* of 2 bits an axis */
     GW_BITS = 2 * GW_LEVELS,
-    GW_FANOUT = 16
+    GW_FANOUT = 16,
+    GW_TOP_LEVELS = 3, /* taken in one step, by a word for each cell: level << 30 | node */
+    GW_TOP_SIDE = 1 << (2 * GW_TOP_LEVELS),
+    GW_TOP = GW_TOP_SIDE * GW_TOP_SIDE
 };
 
 #define GW_TAG UINT32_C(0xC0000000)

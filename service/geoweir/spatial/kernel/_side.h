@@ -20,7 +20,7 @@ static inline int gw_side(double ax, double ay, double bx, double by, double px,
     const double sum = fabs(left) + fabs(right);
 
     if (fabs(difference) > 3.3306690738754716e-16 * sum && sum > 1e-290 && sum < 1e290)
-        return difference > 0 ? 1 : -1;
+        return (difference > 0) - (difference < 0);
     return gw_orient_exact(ax, ay, bx, by, px, py);
 }
 

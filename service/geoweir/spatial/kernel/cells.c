@@ -6,7 +6,7 @@
 
 enum {
     ABREAST = 16, /* points whose memory is taken down together */
-    RUNS = 64     /* words of a leaf whose runs are fetched ahead */
+    ON_IT = 2     /* neither crosses nor doesn't */
 };
 
 /* The features found for one point. */
@@ -24,13 +24,14 @@ typedef struct {
 
 /* Where a point's way down the trie ended. */
 typedef struct {
+    uint64_t node; /* the last one on the way */
     uint32_t x, y; /* the smallest cell it lies in */
     uint32_t word; /* the last one on the way; 0 where nothing is */
     int shift;     /* the bits of x and y below its cell */
     int is_listed; /* whether a cell above has covers */
 } spot;
 
-static void keep(finds *found, uint32_t feature)
+static inline void keep(finds *found, uint32_t feature)
 {
     const gw_cells *layer = found->layer;
 
@@ -65,38 +66,99 @@ static void sort(const finds *found)
         }
 }
 
+/* Where a vertex lies, seen from the walk: what is true of it. */
+enum { LEFT_OF_BEND = 1, LEFT_OF_POINT = 2, NOT_RIGHT = 4, NOT_ABOVE = 8, BELOW = 16, LOW = 32 };
+
+#if defined(__GNUC__)
+/* x and y at once, in the vectors that every x86-64 and AArch64 has. */
+typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+typedef int64_t flags __attribute__((vector_size(16)));
+
+static inline unsigned place_of(const double *vertex, const walk *way)
+{
+    const pair at = *(const pair *)vertex;
+    const pair point = {way->px, way->py}, corner = {way->cx, way->cy};
+    const flags is_in = ((at <= corner) & (flags){LEFT_OF_BEND, LOW}) |
+                        ((at < point) & (flags){LEFT_OF_POINT, BELOW}) |
+                        ((at <= point) & (flags){NOT_RIGHT, NOT_ABOVE});
+
+    return (unsigned)(is_in[0] | is_in[1]);
+}
+#else
+static inline unsigned place_of(const double *vertex, const walk *way)
+{
+    const double x = vertex[0], y = vertex[1];
+
+    return (unsigned)(x <= way->cx) * LEFT_OF_BEND | (unsigned)(x < way->px) * LEFT_OF_POINT |
+           (unsigned)(x <= way->px) * NOT_RIGHT | (unsigned)(y <= way->py) * NOT_ABOVE |
+           (unsigned)(y < way->py) * BELOW | (unsigned)(y <= way->cy) * LOW;
+}
+#endif
+
+/* Whether of an edge's ends some are such, and some are not such. */
+#define SOME(places) ((unsigned)(places) << 8)
+#define ALL(places) ((unsigned)(places))
+
+static inline int is_like(unsigned edge, unsigned yes, unsigned no)
+{
+    return (edge & (yes | no)) == yes;
+}
+
 /*
- * Toggles `inside` for each edge that the walk crosses; 1 where the point is on one of them. The
- * first leg is level, so an edge on one side of the corner's x is decided as by any ray; only the
- * few that reach across it, or that have the point in their box, need an orientation.
+ * One edge that where its ends lie doesn't decide: whether the walk crosses it, or ON_IT where the
+ * point is on it.
+ */
+static int weigh(const double *ends, unsigned edge, int is_around, const walk *way)
+{
+    if (is_around) {
+        const int side = gw_side(ends[0], ends[1], ends[2], ends[3], way->px, way->py);
+
+        if (side == 0)
+            return ON_IT;
+        if (is_like(edge, 0, SOME(LEFT_OF_BEND)))
+            return is_like(edge, SOME(NOT_ABOVE), ALL(NOT_ABOVE)) &
+                   ((side < 0) == (ends[3] > ends[1]));
+    }
+    return gw_crosses(ends[0], ends[1], ends[2], ends[3], way->px, way->py, way->cx,
+                      way->cy);
+}
+
+/*
+ * Toggles `inside` for each edge that the walk crosses; 1 where the point is on one of them.
+ *
+ * Where an edge's ends lie decides most of them, with no branch that a processor would guess wrong:
+ * the level leg crosses those that lie between the bend and the point, the upright leg those between
+ * the corner and the bend. Orientations are for edges with the point in their box, and for those
+ * around bend or corner; for all of them where the corner was rounded to beyond the point.
  */
 static int follow(const double *vertex, uint64_t count, const walk *way, unsigned *inside)
 {
-    const double px = way->px, py = way->py, cx = way->cx;
-    double bx = vertex[0], by = vertex[1];
+    const int is_beyond = !(way->cx <= way->px && way->cy <= way->py);
+    unsigned end = place_of(vertex, way);
+    int odd = 0;
 
-    for (uint64_t i = 1; i <= count; i++) {
-        const double ax = bx, ay = by;
+    for (uint64_t i = 0; i < count; i++, vertex += 2) {
+        const unsigned start = end;
 
-        bx = vertex[2 * i];
-        by = vertex[2 * i + 1];
-        const double left = ax < bx ? ax : bx, right = ax < bx ? bx : ax;
-        const int at_py = (ay <= py) != (by <= py);
-        const int at_cx = (ax <= cx) != (bx <= cx);
-        int side = 0;
+        end = place_of(vertex + 2, way);
+        const unsigned edge = SOME(start | end) | ALL(start & end);
+        const int over_level = is_like(edge, SOME(NOT_ABOVE) | ALL(LEFT_OF_POINT),
+                                       ALL(NOT_ABOVE) | SOME(LEFT_OF_BEND));
+        const int at_upright =
+            is_like(edge, SOME(LEFT_OF_BEND | NOT_ABOVE), ALL(LEFT_OF_BEND | LOW));
+        const int over_upright = at_upright & is_like(edge, ALL(NOT_ABOVE), SOME(LOW));
+        const int is_around =
+            is_like(edge, SOME(NOT_RIGHT | NOT_ABOVE), ALL(LEFT_OF_POINT | BELOW));
+        int crossed = over_level | over_upright;
 
-        if (px >= left && px <= right && (at_py || ay == py || by == py)) {
-            side = gw_side(ax, ay, bx, by, px, py);
-            if (side == 0)
+        if ((at_upright ^ over_upright) | is_around | is_beyond) {
+            crossed = weigh(vertex, edge, is_around, way);
+            if (crossed == ON_IT)
                 return 1;
         }
-        if (at_cx || (at_py && px < left && right <= cx))
-            *inside ^= (unsigned)gw_crosses(ax, ay, bx, by, px, py, cx, way->cy);
-        else if (at_py && left > cx)
-            *inside ^= side == 0 ? px > right : (side < 0) == (by > ay);
-        else if (at_py && side != 0)
-            *inside ^= (side > 0) == (by > ay);
+        odd ^= crossed;
     }
+    *inside ^= (unsigned)odd;
     return 0;
 }
 
@@ -147,36 +209,70 @@ static uint64_t cover(const gw_cells *layer, uint64_t at, uint32_t covers, finds
 #define PREFETCH(address) ((void)(address))
 #endif
 
-/* Asks for the coordinates of a leaf's first runs. */
-static void fetch_runs(const gw_cells *layer, uint64_t at)
+/* Asks for the coordinates of a leaf's first run: to follow all the runs would cost more. */
+static void fetch_run(const gw_cells *layer, uint64_t at)
 {
-    const uint32_t *lists = layer->lists;
-    uint64_t end;
+    uint64_t run;
 
-    if (at + 2 > layer->list_words || lists[at] > layer->list_words - at - 2)
+    if (at >= layer->list_words)
         return;
-    end = at + 2 + lists[at] + RUNS;
-    if (end > layer->list_words)
-        end = layer->list_words;
-    at += 2 + (uint64_t)lists[at];
-    while (end - at >= 3) {
-        int is_last = 0;
-
-        at++; /* the feature */
-        while (!is_last && end - at >= 2) {
-            is_last = lists[at + 1] & 1;
-            if (lists[at] + UINT64_C(3) < layer->vertex_count) {
-                PREFETCH(layer->coordinates + 2 * (uint64_t)lists[at]);
-                PREFETCH(layer->coordinates + 2 * (uint64_t)lists[at] + 4);
-            }
-            at += 2;
-        }
-    }
+    run = at + 3 + layer->lists[at]; /* after the counts, the covers and the feature */
+    if (run < layer->list_words && layer->lists[run] < layer->vertex_count)
+        PREFETCH(layer->coordinates + 2 * (uint64_t)layer->lists[run]);
 }
 
-static uint32_t child_of(const spot *one, int shift)
+static uint32_t child_of(uint32_t x, uint32_t y, int shift)
 {
-    return ((one->y >> shift) & 3) << 2 | ((one->x >> shift) & 3);
+    return ((y >> shift) & 3) << 2 | ((x >> shift) & 3);
+}
+
+void gw_cells_top(gw_cells *layer, uint32_t *top)
+{
+    for (uint32_t i = 0; i < GW_TOP; i++) {
+        const uint32_t x = i % GW_TOP_SIDE << (GW_BITS - 2 * GW_TOP_LEVELS);
+        const uint32_t y = i / GW_TOP_SIDE << (GW_BITS - 2 * GW_TOP_LEVELS);
+        uint32_t node = 0, level = 0;
+
+        while (level < GW_TOP_LEVELS && node < layer->node_count) {
+            const int shift = GW_BITS - 2 - 2 * (int)level;
+            const uint32_t word = layer->nodes[(uint64_t)node * GW_FANOUT + child_of(x, y, shift)];
+
+            if (word == 0 || (word & GW_TAG) != GW_CHILD)
+                break;
+            node = word & GW_VALUE;
+            level++;
+        }
+        top[i] = level << 30 | node;
+    }
+    layer->top = top;
+}
+
+/* One step down from a node; whether there is a further one. */
+static int step_down(const gw_cells *layer, spot *one)
+{
+    uint32_t word;
+    uint64_t value;
+
+    if (one->node >= layer->node_count || one->shift < 0)
+        return 0;
+    word = layer->nodes[one->node * GW_FANOUT + child_of(one->x, one->y, one->shift)];
+    value = word & GW_VALUE;
+    if ((word & GW_TAG) == GW_LISTED) {
+        if (value + 2 > layer->list_words)
+            return 0;
+        one->is_listed = 1;
+        value = layer->lists[value];
+    } else if (word == 0 || (word & GW_TAG) != GW_CHILD) {
+        one->word = word;
+        if ((word & GW_TAG) == GW_LEAF && value < layer->list_words)
+            PREFETCH(layer->lists + value);
+        return 0;
+    }
+    one->node = value;
+    one->shift -= 2;
+    if (value < layer->node_count)
+        PREFETCH(layer->nodes + value * GW_FANOUT);
+    return 1;
 }
 
 /*
@@ -186,51 +282,36 @@ static uint32_t child_of(const spot *one, int shift)
  */
 static void descend(const gw_cells *layer, const double *points, int count, spot *spots)
 {
-    uint64_t node[ABREAST];
     int open[ABREAST], opens = 0;
 
     for (int i = 0; i < count; i++) {
-        spots[i] = (spot){0};
-        node[i] = 0;
-        if (gw_cell_of(points[2 * i], layer->x, layer->unit, &spots[i].x) &&
-            gw_cell_of(points[2 * i + 1], layer->y, layer->unit, &spots[i].y))
-            open[opens++] = i;
+        spot *one = &spots[i];
+        uint32_t top;
+
+        *one = (spot){0};
+        if (!gw_cell_of(points[2 * i], layer->x, layer->unit, &one->x) ||
+            !gw_cell_of(points[2 * i + 1], layer->y, layer->unit, &one->y))
+            continue;
+        top = layer->top[(one->y >> (GW_BITS - 2 * GW_TOP_LEVELS)) * GW_TOP_SIDE +
+                         (one->x >> (GW_BITS - 2 * GW_TOP_LEVELS))];
+        one->node = top & GW_VALUE;
+        one->shift = GW_BITS - 2 - 2 * (int)(top >> 30);
+        open[opens++] = i;
     }
-    for (int shift = GW_BITS - 2; shift >= 0 && opens > 0; shift -= 2) {
+    while (opens > 0) {
         const int before = opens;
 
         opens = 0;
         for (int k = 0; k < before; k++) {
             const int i = open[k];
-            uint32_t word, value;
 
-            if (node[i] >= layer->node_count)
-                continue;
-            word = layer->nodes[node[i] * GW_FANOUT + child_of(&spots[i], shift)];
-            value = word & GW_VALUE;
-            node[i] = value;
-            if ((word & GW_TAG) == GW_LISTED) {
-                if (value + UINT64_C(2) > layer->list_words)
-                    continue;
-                node[i] = layer->lists[value];
-                spots[i].is_listed = 1;
-            } else if (word == 0 || (word & GW_TAG) != GW_CHILD) {
-                spots[i].word = word;
-                spots[i].shift = shift;
-                if ((word & GW_TAG) == GW_LEAF && value < layer->list_words) {
-                    PREFETCH(layer->lists + value);
-                    PREFETCH(layer->lists + value + 16);
-                }
-                continue;
-            }
-            open[opens++] = i;
-            if (node[i] < layer->node_count)
-                PREFETCH(layer->nodes + node[i] * GW_FANOUT);
+            open[opens] = i;
+            opens += step_down(layer, &spots[i]);
         }
     }
     for (int i = 0; i < count; i++)
         if ((spots[i].word & GW_TAG) == GW_LEAF)
-            fetch_runs(layer, spots[i].word & GW_VALUE);
+            fetch_run(layer, spots[i].word & GW_VALUE);
 }
 
 /* Keeps what covers the cells on the way down to a spot. */
@@ -239,7 +320,7 @@ static void cover_above(const gw_cells *layer, const spot *one, finds *found)
     uint64_t node = 0;
 
     for (int shift = GW_BITS - 2; shift > one->shift && node < layer->node_count; shift -= 2) {
-        const uint32_t word = layer->nodes[node * GW_FANOUT + child_of(one, shift)];
+        const uint32_t word = layer->nodes[node * GW_FANOUT + child_of(one->x, one->y, shift)];
 
         node = word & GW_VALUE;
         if ((word & GW_TAG) != GW_LISTED)

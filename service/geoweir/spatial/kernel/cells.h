@@ -19,7 +19,11 @@ typedef struct {
     uint64_t vertex_count;
     const uint32_t *source; /* the order in which features are given out */
     uint64_t feature_count;
+    const uint32_t *top; /* 4096 words, made by gw_cells_top */
 } gw_cells;
+
+/* Makes `top`, by which the first three levels of the trie are one step. */
+void gw_cells_top(gw_cells *layer, uint32_t *top);
 
 /*
  * The features in which points lie, in ascending order of the point and then of `source`.
@@ -36,7 +40,7 @@ int64_t gw_cells_locate(const gw_cells *layer, const double *points, int64_t cou
                         int with_boundary, int only_first, int64_t *owners, int64_t *features,
                         int64_t room);
 
-/* What a build makes; free it with gw_cells_free. */
+/* What a build makes; free nodes and lists with gw_words_free. */
 typedef struct {
     double x, y, unit;
     uint32_t *nodes;
@@ -59,6 +63,6 @@ typedef struct {
 int gw_cells_build(const double *coordinates, uint64_t vertex_count, const uint64_t *rings,
                    const uint64_t *features, const uint8_t *skipped, uint64_t feature_count,
                    const double *limits, int leaf, gw_cells_built *built);
-void gw_cells_free(gw_cells_built *built);
+void gw_words_free(uint32_t *words);
 
 #endif

@@ -395,16 +395,17 @@ int gw_cells_build(const double *coordinates, uint64_t vertex_count, const uint6
     free(build.masks.at);
     free(build.covers.at);
     free(build.groups.at);
+    if (build.failed != 0) {
+        free(build.nodes.at);
+        free(build.lists.at);
+        return build.failed;
+    }
     *built = (gw_cells_built){build.x,          build.y,        build.unit,      build.nodes.at,
                               build.nodes.size, build.lists.at, build.lists.size};
-    if (build.failed != 0)
-        gw_cells_free(built);
-    return build.failed;
+    return 0;
 }
 
-void gw_cells_free(gw_cells_built *built)
+void gw_words_free(uint32_t *words)
 {
-    free(built->nodes);
-    free(built->lists);
-    memset(built, 0, sizeof *built);
+    free(words);
 }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 __all__ = ["INTERFACE", "ffi", "has_kernel", "lib"]
 
-INTERFACE: Final = 3  # as in probe.c
+INTERFACE: Final = 4  # as in probe.c
 
 
 def _load() -> tuple[Any, Any]:

@@ -68,6 +68,7 @@ def report(*, received: int = 3, unaccounted: int = 0, up: bool = True, alive: s
         up_s=9.0,
         state="online",
         account=account,
+        spill={"messages": received, "bytes": 100 * received, "limit": 1_000_000},
         streams={
             "s": {
                 "oldest_s": received / 10,

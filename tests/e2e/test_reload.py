@@ -1,0 +1,109 @@
+"""SIGHUP: a changed configuration is taken up without loss, a faulty one is refused whole."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from support.accounting import read
+from support.eventually import eventually
+from support.mosquitto import free_port
+from support.outside import point
+from support.running import Running, run_service
+
+
+def config(tag: str, **more: Any) -> dict[str, Any]:
+    step = {"python": f"tags:{tag}"}
+    streams = {"s": {"subscribe": "in/#", "steps": [step], **more}}
+    return {"streams": streams, "http": {"listen": f"127.0.0.1:{free_port()}"}}
+
+
+def write_tags(folder: Path) -> None:
+    text = "".join(
+        f"def {tag}(chunk):\n    for p in chunk.properties: p['tag'] = '{tag}'\n" for tag in "abc"
+    )
+    (folder / "tags.py").write_text(text, encoding="utf-8")
+
+
+def rewrite(running: Running, settings: dict[str, Any]) -> None:
+    """Writes another configuration for the same broker and address, and says so."""
+    old = json.loads(running.service.file.read_text())
+    running.service.configure({"mqtt": old["mqtt"]} | settings | {"http": old["http"]})
+    running.service.signal(signal.SIGHUP)
+
+
+def said(running: Running, what: str, times: int = 1) -> None:
+    eventually(lambda: running.service.log().count(f" {what}") >= times, 60, running.service.log)
+
+
+def test_a_changed_configuration_is_taken_up_under_load_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    count = 3000
+    write_tags(tmp_path)
+    with run_service(tmp_path, config("a")) as running:
+        pid = running.service.pid
+        for turn, tag in enumerate("bc"):
+            part = range(turn * count // 2, (turn + 1) * count // 2)
+            running.sender.post((f"in/{n}", point(n)) for n in part)
+            eventually(lambda: len(read(running.listener.heard, "s").published) > part.start)  # noqa: B023
+            rewrite(running, config(tag))
+            said(running, "ready", turn + 2)
+        eventually(lambda: len(read(running.listener.heard, "s").published) == count, 60)
+        read(running.listener.heard, "s").each_once(map(str, range(count)))
+        assert running.service.pid == pid
+        # The account counts on, and balances.
+        eventually(lambda: running.service.stream("s")["in_flight"] == 0)
+        account = running.service.account()
+        assert account["unaccounted"] == 0
+        assert account["streams"]["s"]["published"] >= count
+        assert running.service.metric("geoweir_config_last_reload_successful") == 1
+        tags = {m.body["properties"]["tag"] for m in running.listener.on("geoweir/s/")}
+        assert "a" in tags
+        assert tags <= {"a", "b", "c"}
+        running.sender.send([("in/last", point("last"))])
+        last = running.result("geoweir/s/last").body
+        assert last["properties"]["tag"] == "c"
+
+
+def test_a_faulty_configuration_is_refused_whole_and_the_old_one_goes_on(tmp_path: Path) -> None:
+    write_tags(tmp_path)
+    with run_service(tmp_path, config("a")) as running:
+        rewrite(running, config("a", qos=7))
+        said(running, "reload-refused")
+        assert running.service.metric("geoweir_config_last_reload_successful") == 0
+        rewrite(running, config("nowhere"))  # read well, and no such function: a trial finds that
+        said(running, "reload-refused", 2)
+        other = config("b") | {"mqtt": {"url": "mqtt://127.0.0.1:1"}}
+        rewrite(running, other)
+        said(running, "reload-refused", 3)
+        running.sender.send([("in/1", point(1))])
+        assert running.result("geoweir/s/1").body["properties"]["tag"] == "a"
+        assert "qos" in running.service.log()
+
+
+def test_a_configuration_that_says_what_it_said_changes_nothing(tmp_path: Path) -> None:
+    write_tags(tmp_path)
+    with run_service(tmp_path, config("a")) as running:
+        running.service.signal(signal.SIGHUP)
+        said(running, "reload-unneeded")
+        assert "draining" not in running.service.log()
+        assert running.service.metric("geoweir_config_last_reload_successful") == 1
+
+
+def test_streams_come_and_go(tmp_path: Path) -> None:
+    write_tags(tmp_path)
+    with run_service(tmp_path, config("a")) as running:
+        two = config("a")
+        two["streams"]["t"] = {"subscribe": "more/#"}
+        rewrite(running, two)
+        said(running, "ready", 2)
+        running.sender.send([("more/1", point(1)), ("in/2", point(2))])
+        assert running.result("geoweir/t/1").body["geoweir"]["stream"] == "t"
+        assert running.result("geoweir/s/2").body["geoweir"]["stream"] == "s"
+        rewrite(running, {"streams": {"t": {"subscribe": "more/#"}}})
+        said(running, "ready", 3)
+        assert set(running.service.account()["streams"]) == {"t"}
+        assert running.service.stream("t")["published"] == 1
