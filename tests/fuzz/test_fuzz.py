@@ -1,4 +1,4 @@
-"""Five seconds of fuzzing, in a process of its own so that a crash is a failure and no more.
+"""A few seconds of fuzzing, in a process of its own so that a crash is a failure and no more.
 
 The long run, under sanitizers, is made by hand: docs/spatial-fuzz.md.
 """
@@ -10,12 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fuzz.corpus import make_corpus
+from geoweir.spatial.file.mapped import MappedFile
+
 RUN = Path(__file__).parent / "run.py"
 
 
-def test_damaged_layer_files_crash_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "seconds"), [("5", "5"), pytest.param("6", "20", marks=pytest.mark.slow)]
+)
+def test_damaged_files_crash_nothing(tmp_path: Path, seed: str, seconds: str) -> None:
     done = subprocess.run(
-        [sys.executable, RUN, "--seconds", "5", "--seed", "5", "--keep", tmp_path],
+        [sys.executable, RUN, "--seconds", seconds, "--seed", seed, "--keep", tmp_path],
         capture_output=True,
         text=True,
         check=False,
@@ -25,3 +33,16 @@ def test_damaged_layer_files_crash_nothing(tmp_path: Path) -> None:
     assert found is not None
     assert int(found[1].replace(",", "")) > 10
     assert 0 < int(found[3]) < 100, "all refused, or none: the damage is not what it was"
+
+
+def test_the_corpus_has_every_section_that_a_file_can_have(tmp_path: Path) -> None:
+    found = {
+        section
+        for path in make_corpus(tmp_path)
+        for section in MappedFile.open(path).header.sections
+    }
+    assert found == {
+        "meta", "source", "dimensions", "features", "parts", "rings", "coordinates", "boxes",
+        "fields", "columns", "box_tree", "cells", "cell_nodes", "cell_lists",
+        "segments.runs", "segments.blocks", "segments.measures", "band1", "flags1",
+    }  # fmt: skip
