@@ -18,6 +18,7 @@ from geoweir.app import service as service_module
 from geoweir.app.service import Service
 from geoweir.app.world import World as RealWorld
 from geoweir.core.clocks import Clocks
+from geoweir.errors import GeoweirError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.pool import slot
 from geoweir.settings.values import Settings, StateSettings
@@ -72,7 +73,7 @@ class Life:
         self._disk = disk
         self._workers = workers
         self._seed = seed
-        self._turns = 0
+        self._is_ready = False
         self._faults: list[BaseException] = []
         self._service: Service | None = None
         self._stop: asyncio.Event | None = None
@@ -87,9 +88,11 @@ class Life:
         with mock.patch.object(slot, "WorkerProcess", self._workers):
             try:
                 self._loop.run_until_complete(self._main())
-            except BaseException:
-                if not self._loop.is_ghost or self._faults:
-                    raise (self._faults or [Broken("the service failed")])[0] from None
+            except Exception as error:
+                if self._faults:
+                    raise self._faults[0] from None
+                if not self._loop.is_ghost:
+                    raise Broken(f"the service failed: {_innermost(error)!r}") from error
             finally:
                 self.is_over = True
                 if not self._loop.is_ghost:
@@ -135,8 +138,18 @@ class Life:
             world=_Ports(options, clocks, self._disk),
         )
         self._world.note("the service starts")
-        await self._service.run(self._stop, lambda _: self._world.note("the service is ready"))
+        try:
+            await self._service.run(self._stop, self._ready)
+        except GeoweirError as error:
+            if self._is_ready:
+                raise
+            # As at a process: it ends with a line, and whoever supervises it starts it again.
+            self._world.note(f"the service can't start: {error}")
         self._world.note("the service has ended")
+
+    def _ready(self, _: str) -> None:
+        self._is_ready = True
+        self._world.note("the service is ready")
 
     # What must hold at every moment.
 
@@ -144,7 +157,6 @@ class Life:
         service = self._service
         if service is None or self._faults:
             return
-        self._turns += 1
         flow = service._flow  # noqa: SLF001
         try:
             if (lost := flow.account.unaccounted(flow.held())) != 0:
@@ -167,6 +179,13 @@ class Life:
         if not self._loop.is_ghost:
             self._faults.append(error)
             self._loop.stop()
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What a group of tasks failed of."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @contextlib.asynccontextmanager
