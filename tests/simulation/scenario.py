@@ -1,0 +1,254 @@
+"""A whole run: what a seed makes of settings, load and faults, and the judgement at its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from random import Random
+
+from geoweir.core.spec import PoolSpec, StreamSpec, TopicSpec
+from geoweir.settings.values import MqttSettings, Settings, StateSettings
+from simulation.broker import Broker, Habits
+from simulation.clockwork import World
+from simulation.disk import Disk
+from simulation.inputs import Input, make_inputs
+from simulation.life import Life, simulated
+from simulation.network import Network
+from simulation.oracle import Broken, Oracle
+from simulation.workers import Workers
+
+__all__ = ["Report", "simulate"]
+
+STREAMS = ("a", "b")
+_LOAD_S = 6.0  # of publishing and faults
+_HEAL_S = 240.0  # for everything to come home afterwards
+
+
+@dataclass
+class Report:
+    """What became of a seed; ``error`` says which promise was broken."""
+
+    seed: int
+    error: str | None = None
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal runs."""
+        return blake2b("\n".join(self.trace).encode(), digest_size=12).hexdigest()
+
+
+def simulate(seed: int) -> Report:
+    """Runs one seed."""
+    logger = logging.getLogger("geoweir")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        return Run(seed).run()
+    finally:
+        logger.disabled = was_disabled
+
+
+class Run:
+    """One world, and the lives of the service in it.
+
+    A fault is a method that ``_faults`` names: it does something and says when it is over.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.world = World()
+        self.inputs = make_inputs(self.rng("inputs"), list(STREAMS), self.rng("size").randint(20, 80))
+        self.disk = Disk(self.world, self.rng("disk"))
+        self.oracle = Oracle(self.world, self.inputs, self.disk.safe)
+        draw = self.rng("habits")
+        self.settings = _settings(self.rng("settings"))
+        self.broker = Broker(
+            self.world,
+            self.rng("broker"),
+            self.oracle,
+            Habits(
+                receive_maximum=draw.choice((1, 2, 5, 20)),
+                overruns=draw.random() < 0.2,
+                max_queued=30 if draw.random() < 0.1 else None,
+            ),
+        )
+        self.network = Network(self.world, self.rng("network"), self.broker)
+        self.workers = Workers(self.world, self.rng("workers"), STREAMS)
+        self.life: Life | None = None
+        self.lives = 0
+        self.published = 0
+        self.is_healed = False
+
+    def rng(self, part: str) -> Random:
+        """Chance of its own for each part, so that a new one changes no other."""
+        return Random(f"{self.seed}:{part}")
+
+    def run(self) -> Report:
+        """Loads, disturbs, heals, drains and judges."""
+        error = None
+        with simulated(self.world):
+            try:
+                self._schedule()
+                while not self._is_over():
+                    self._live()
+                self.oracle.finish()
+            except Exception as broken:  # noqa: BLE001 - whatever it is, the seed has found it
+                error = f"{type(broken).__name__}: {broken}"
+                self.world.note(error)
+        return Report(self.seed, error, self.world.trace)
+
+    # The load, and the faults.
+
+    def _schedule(self) -> None:
+        draw = self.rng("load")
+        last = 0.3 if draw.random() < 0.3 else _LOAD_S
+        for when in sorted(draw.uniform(0.2, last) for _ in self.inputs):
+            self.world.at(when, self._publish)
+        draw = self.rng("faults")
+        calm = draw.random() < 0.1
+        self.network.slow = draw.choice((0.001, 0.01, 0.1))
+        self.workers.slow_s = draw.choice((0.005, 0.05, 0.3))
+        self.disk.slow_s = draw.choice((0.005, 0.1, 6.0) if not calm else (0.005,))
+        if not calm:
+            self.workers.deadly = draw.choice((0.0, 0.05, 0.4))
+            self.disk.faulty = draw.choice((0.0, 0.0, 0.2))
+            self.network.deaf = draw.choice((0.0, 0.1))
+            for _ in range(draw.randint(0, 8)):
+                fault = draw.choice(self._faults())
+                self.world.at(draw.uniform(0.1, _LOAD_S), fault)
+        self.world.at(_LOAD_S + 0.5, self._heal)
+        self._every(0.7, self.broker.snapshot)
+        self._every(1.0, self._end_when_done)
+
+    def _faults(self) -> list[Callable[[], None]]:
+        return [
+            self._kill,
+            self._kill,
+            self._terminate,
+            self._cut,
+            self._cut,
+            self._cut,
+            self._half_open,
+            self._restart_broker,
+            self._restart_broker_hard,
+            self._storm,
+        ]
+
+    def _publish(self) -> None:
+        """The next input; nobody publishes before the subscriptions stand, or a later one first."""
+        one = self.inputs[self.published]
+        if not self.broker.is_subscribed(one.topic) or not self.broker.publish(
+            one.topic, one.payload()
+        ):
+            self.world.after(0.05, self._publish)
+            return
+        self.published += 1
+
+    def _kill(self) -> None:
+        if self.life is not None:
+            self.life.crash()
+
+    def _terminate(self) -> None:
+        if self.life is not None:
+            self.life.end()
+
+    def _cut(self) -> None:
+        if self.network.connections:
+            self.network.rng.choice(self.network.connections).cut()
+
+    def _half_open(self) -> None:
+        if self.network.connections:
+            connection = self.network.rng.choice(self.network.connections)
+            self.world.note(f"line {connection.number} is half open")
+            connection.is_half_open = True
+
+    def _restart_broker(self) -> None:
+        self._end_broker(hard=False)
+
+    def _restart_broker_hard(self) -> None:
+        self._end_broker(hard=True)
+
+    def _end_broker(self, *, hard: bool) -> None:
+        if self.broker.is_up:
+            self.broker.end(hard=hard)
+            self.world.after(self.network.rng.choice((0.01, 0.3, 3.0)), self.broker.start)
+
+    def _storm(self) -> None:
+        self.world.note("workers die in a row")
+        self.workers.storm_until = self.world.now + 1.0
+
+    # The end.
+
+    def _heal(self) -> None:
+        self.world.note("everything heals")
+        self.is_healed = True
+        self.workers.is_faultless = True
+        self.disk.faulty = 0.0
+        self.disk.slow_s = min(self.disk.slow_s, 0.1)
+        self.network.deaf = 0.0
+
+    def _end_when_done(self) -> None:
+        if self.world.now > _HEAL_S:
+            raise Broken(f"{self.broker.waiting()} inputs still wait at the broker")
+        if self.is_healed and self.life is not None and self._is_drained() and self.life.is_idle():
+            self.life.end()
+
+    def _is_drained(self) -> bool:
+        return self.published == len(self.inputs) and not self.broker.waiting()
+
+    def _is_over(self) -> bool:
+        return self.is_healed and self.lives > 0 and self._is_drained()
+
+    def _live(self) -> None:
+        """One life of the service, and the time until the next."""
+        if self.lives:
+            self.world.pass_until(self.world.now + self.rng(f"down{self.lives}").choice((0.01, 1.0)))
+        self.lives += 1
+        self.life = Life(
+            self.world,
+            f"{self.seed}:{self.lives}",
+            settings=self.settings,
+            network=self.network,
+            disk=self.disk,
+            workers=self.workers,
+        )
+        self.life.run()
+        self.life = None
+
+    def _every(self, seconds: float, run: Callable[[], None]) -> None:
+        def again() -> None:
+            run()
+            if not self._is_over():
+                self.world.after(seconds, again)
+
+        self.world.after(seconds, again)
+
+
+def _settings(draw: Random) -> Settings:
+    streams = tuple(
+        StreamSpec(
+            name=name,
+            subscribe=(f"in/{name}/#",),
+            priority=draw.choice(("high", "normal", "low")),
+            publish=TopicSpec(topic="result/{stream}/{id}"),
+            rejected=TopicSpec(topic="rejected/{stream}"),
+            reconcile=TopicSpec(topic="reconcile/{stream}"),
+        )
+        for name in STREAMS
+    )
+    return Settings(
+        mqtt=MqttSettings(receive_window=draw.choice((1, 3, 10, 40))),
+        streams=streams,
+        queue_limit=draw.choice((4, 10, 100)),
+        pool=PoolSpec(
+            workers=draw.choice((1, 2, 3)),
+            chunk=draw.choice((1, 4, 16)),
+            smallest_chunk=1,
+            timeout_s=1.0,
+            on_failure=draw.choice(("isolate", "isolate", "drop")),
+        ),
+        state=StateSettings(),
+        shutdown_grace_s=draw.choice((0.2, 2.0)),
+    )
