@@ -14,6 +14,7 @@ import pytest
 
 from fuzz.corpus import make_corpus
 from geoweir.spatial.file.mapped import MappedFile
+from geoweir.spatial.kernel.loaded import has_kernel
 
 RUN = Path(__file__).parent / "run.py"
 
@@ -35,6 +36,7 @@ def test_damaged_files_crash_nothing(tmp_path: Path, seed: str, seconds: str) ->
     assert 0 < int(found[3]) < 100, "all refused, or none: the damage is not what it was"
 
 
+@pytest.mark.skipif(not has_kernel(), reason="cells are built by the kernel")
 def test_the_corpus_has_every_section_that_a_file_can_have(tmp_path: Path) -> None:
     found = {
         section
