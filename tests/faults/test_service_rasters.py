@@ -17,6 +17,7 @@ from support.eventually import eventually
 from support.outside import Listener, Sender, point
 from support.rasters import NORTH_UP, write
 from support.service import Geoweir, workers
+from support.zones import write_square
 
 RASTER = "geoweir/rasters/dem"
 
@@ -122,9 +123,12 @@ def test_a_raster_that_is_no_good_or_gone_leaves_the_one_in_use_with_every_worke
         refused(1)
         write(tmp_path / "dem.gwr", np.ones((4, 4), dtype=np.int16), crs="EPSG:3857")
         refused(2)
-        (tmp_path / "dem.gwr").unlink()
+        write_square(tmp_path / "dem.gwr", "a layer")
         refused(3)
+        (tmp_path / "dem.gwr").unlink()
+        refused(4)
         assert "its CRS is EPSG:3857" in service.log()
+        assert "it holds a layer, not a raster" in service.log()
         for pid in workers(service):
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: service.metric("geoweir_worker_restarts_total") >= 2, 20, service.log)
