@@ -109,9 +109,11 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def crash(self) -> None:
         """Ends the life at this instant: nothing that it does from here on reaches the world."""
-        self._ghost_now = self._world.now
-        self.is_ghost = True
-        self.stop()
+        if not self.is_ghost:
+            self._ghost_now = self._world.now
+            self.is_ghost = True
+            if self.is_running():
+                self.stop()
 
     def unwind(self) -> None:
         """Ends a ghost's tasks, so that nothing of it is left."""

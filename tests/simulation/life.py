@@ -95,8 +95,7 @@ class Life:
                     raise Broken(f"the service failed: {_innermost(error)!r}") from error
             finally:
                 self.is_over = True
-                if not self._loop.is_ghost:
-                    self._loop.crash()
+                self._loop.crash()
                 self._loop.unwind()
         if self._faults:
             raise self._faults[0]
