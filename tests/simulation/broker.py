@@ -269,9 +269,11 @@ class Broker:
     def _acknowledged(self, client: Client, mid: int) -> None:
         assert client.told is not None
         session = self._sessions[client.told.client_id]
-        message = session.inflight.pop(mid, None)
-        if message is None:
+        if mid not in session.inflight:
             raise Broken(f"the service acknowledged packet {mid}, which is not under way")
+        if mid != next(iter(session.inflight)):  # MQTT 5, section 4.6: in order of receipt
+            raise Broken(f"the service acknowledged packet {mid} before an earlier one")
+        message = session.inflight.pop(mid)
         self._world.note(f"puback {message.topic}")
         self._oracle.acknowledged(message.topic)
         self._push(client.told.client_id)

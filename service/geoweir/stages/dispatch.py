@@ -25,6 +25,7 @@ from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage, Sightings
+from geoweir.errors import WorkerError
 from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
 
 __all__ = ["ChunkEvents", "Dispatch"]
@@ -298,7 +299,8 @@ class Dispatch:
                     return False
                 if failure is Failure.SHUTDOWN:
                     break
-            detail = f"more than {_CULPRITS} culprits in one chunk"
+            is_ending = failure is Failure.SHUTDOWN
+            detail = ran.detail if is_ending else f"more than {_CULPRITS} culprits in one chunk"
             self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:
@@ -307,7 +309,10 @@ class Dispatch:
             self._pace.spent(now, spent_s)
 
     async def _run_each(self, chunk: Parcel, indices: list[int], stall_s: float) -> RanEach:
-        slot = await self._pool.idle(careful=True)
+        try:
+            slot = await self._pool.idle(careful=True)
+        except WorkerError as error:  # the service is ending
+            return RanEach([], Failure.SHUTDOWN, str(error), 0.0, -1)
         return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
 
     def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
