@@ -283,7 +283,7 @@ class Dispatch:
             self._spec.timeout_s if len(left) == 1 else self._deadlines.stall(chunk.ledger.stream)
         )
         spent_s = 0.0
-        failure = Failure.CRASH
+        failure, detail = Failure.CRASH, f"more than {_CULPRITS} culprits in one chunk"
         try:
             for culprits in range(_CULPRITS):
                 ran = await self._run_each(chunk, left, stall_s)
@@ -298,9 +298,8 @@ class Dispatch:
                 if not left:
                     return False
                 if failure is Failure.SHUTDOWN:
+                    detail = ran.detail
                     break
-            is_ending = failure is Failure.SHUTDOWN
-            detail = ran.detail if is_ending else f"more than {_CULPRITS} culprits in one chunk"
             self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:

@@ -18,7 +18,7 @@ from support.parcels import working
 
 
 class _Told(SimpleNamespace):
-    def reconciled(self, stream: str, reason: str, ids: list[str], n: int, chunk: str) -> None:
+    def reconciled(self, stream: str, reason: str, _: list[str], n: int, __: str) -> None:
         self.reasons = [*getattr(self, "reasons", []), (stream, reason, n)]
 
 
@@ -60,4 +60,4 @@ async def test_a_culprit_that_is_looked_for_when_the_pool_closes_takes_nobody_al
     verdict = await dispatch._after_failure(chunk, died, 1.0)
     ends = [REASON_CODES[code] for code in verdict.codes]
     assert ends == [(Outcome.RECONCILED, "shutdown")] * 3
-    assert {text for text in verdict.details.values()} == {"the pool is closed"}
+    assert set(verdict.details.values()) == {"the pool is closed"}
