@@ -90,7 +90,7 @@ class SimLoop(asyncio.BaseEventLoop):
         world: World,
         rng: Random,
         *,
-        connect: Callable[[SimLoop, Callable[[], asyncio.BaseProtocol]], Any],
+        connect: Callable[[SimLoop, Callable[[], Any]], Any],
         on_turn: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -109,9 +109,11 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def crash(self) -> None:
         """Ends the life at this instant: nothing that it does from here on reaches the world."""
-        self._ghost_now = self._world.now
-        self.is_ghost = True
-        self.stop()
+        if not self.is_ghost:
+            self._ghost_now = self._world.now
+            self.is_ghost = True
+            if self.is_running():
+                self.stop()
 
     def unwind(self) -> None:
         """Ends a ghost's tasks, so that nothing of it is left."""
@@ -155,7 +157,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Connects to the simulated broker, whatever the address."""
         return await self._connect(self, protocol_factory)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Runs it here and now."""
         del executor
         future = self.create_future()

@@ -132,7 +132,9 @@ class _Thread:
             disk = self._disk
             transaction = None
             if jobs[0].changes:
-                transaction = _Transaction([j.run for j in jobs], [t for j in jobs for t in j.topics])
+                transaction = _Transaction(
+                    [j.run for j in jobs], [t for j in jobs for t in j.topics]
+                )
                 disk.written.append(transaction)
             seconds = disk.rng.uniform(0.0001, disk.slow_s)
             disk.world.after(seconds, lambda: self._turn(jobs, transaction))

@@ -95,8 +95,7 @@ class Life:
                     raise Broken(f"the service failed: {_innermost(error)!r}") from error
             finally:
                 self.is_over = True
-                if not self._loop.is_ghost:
-                    self._loop.crash()
+                self._loop.crash()
                 self._loop.unwind()
         if self._faults:
             raise self._faults[0]
@@ -157,17 +156,17 @@ class Life:
         service = self._service
         if service is None or self._faults:
             return
-        flow = service._flow  # noqa: SLF001
+        flow = service._flow
         try:
             if (lost := flow.account.unaccounted(flow.held())) != 0:
                 raise Broken(f"{lost} inputs are unaccounted for")
             if flow.weir.qsize() > self._settings.queue_limit:
                 raise Broken(f"the queue holds {flow.weir.qsize()}")
-            for inlet in service._inlets.values():  # noqa: SLF001
-                if len(inlet._mids) > self._settings.mqtt.receive_window:  # noqa: SLF001
+            for inlet in service._inlets.values():
+                if len(inlet._mids) > self._settings.mqtt.receive_window:
                     raise Broken(f"{inlet!r} is over its window")
-                if inlet._pending > _PENDING:  # noqa: SLF001
-                    raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")  # noqa: SLF001
+                if inlet._pending > _PENDING:
+                    raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has found it
             self._found(error)
 

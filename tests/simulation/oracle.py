@@ -48,11 +48,13 @@ class Oracle:
 
     def published(self, topic: str, payload: bytes, key: str, *, refused: bool) -> None:
         """The broker answers a message of the service's."""
-        head = topic.split("/")[0]
+        head = topic.split("/", maxsplit=1)[0]
         if head not in {"result", "rejected", "reconcile"} or not payload:
             return
         said = json.loads(payload)
-        topics = [one["topic"] for one in said["inputs"]] if head == "reconcile" else [said["topic"]]
+        topics = (
+            [one["topic"] for one in said["inputs"]] if head == "reconcile" else [said["topic"]]
+        )
         for one in topics:
             self._outcome(self._by_topic[one], head, key, refused=refused)
 
@@ -62,7 +64,9 @@ class Oracle:
         one.is_acknowledged = True
         if not one.outcomes and one.plan is not Plan.DROP:
             raise Broken(f"{topic} was acknowledged before anything said what became of it")
-        if one.outcomes.keys() <= _DROPPED and one.outcomes and topic not in self._durable:
+        if one.plan is Plan.DROP:
+            return  # what was reconciled of it in an earlier life may be filtered in this one
+        if one.outcomes.keys() <= _DROPPED and topic not in self._durable:
             raise Broken(f"{topic} was acknowledged before it was kept")
 
     def lost(self, topics: Iterable[str]) -> None:

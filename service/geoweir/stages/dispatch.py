@@ -25,6 +25,7 @@ from geoweir.core.parcel import Parcel
 from geoweir.core.spec import PoolSpec, StreamSpec
 from geoweir.core.verdict import Verdict
 from geoweir.core.work import ChunkDone, ChunkWork, MessageKind, OutMessage, Sightings
+from geoweir.errors import WorkerError
 from geoweir.pool.supervisor import Failure, Pool, Ran, RanEach, Slot
 
 __all__ = ["ChunkEvents", "Dispatch"]
@@ -165,6 +166,10 @@ class Dispatch:
         """What was taken from the weir and not yet given to a worker."""
         return list(self._lingering)
 
+    def reconcile_deadly(self, parcel: Parcel) -> Verdict:
+        """The verdict on inputs that killed the service before: nobody looks into them."""
+        return self._reconcile_all(parcel, Failure.CRASH, "it killed the service; not read again")
+
     def reconcile_overflow(self, parcel: Parcel) -> Verdict:
         """The verdict on inputs that nothing has room for."""
         return self._reconcile_all(parcel, Failure.OVERFLOW, "no room in the queue")
@@ -282,7 +287,7 @@ class Dispatch:
             self._spec.timeout_s if len(left) == 1 else self._deadlines.stall(chunk.ledger.stream)
         )
         spent_s = 0.0
-        failure = Failure.CRASH
+        failure, detail = Failure.CRASH, f"more than {_CULPRITS} culprits in one chunk"
         try:
             for culprits in range(_CULPRITS):
                 ran = await self._run_each(chunk, left, stall_s)
@@ -297,8 +302,8 @@ class Dispatch:
                 if not left:
                     return False
                 if failure is Failure.SHUTDOWN:
+                    detail = ran.detail
                     break
-            detail = f"more than {_CULPRITS} culprits in one chunk"
             self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:
@@ -307,7 +312,10 @@ class Dispatch:
             self._pace.spent(now, spent_s)
 
     async def _run_each(self, chunk: Parcel, indices: list[int], stall_s: float) -> RanEach:
-        slot = await self._pool.idle(careful=True)
+        try:
+            slot = await self._pool.idle(careful=True)
+        except WorkerError as error:  # the service is ending
+            return RanEach([], Failure.SHUTDOWN, str(error), 0.0, -1)
         return await slot.run_each(self._request(chunk, indices), stall_s=stall_s)
 
     def _request(self, chunk: Parcel, indices: range | list[int]) -> ChunkWork:
