@@ -1,4 +1,4 @@
-"""An MQTT 5 broker in memory: persistent sessions, redelivery, limits, refusals, and its own faults.
+"""An MQTT 5 broker in memory: sessions, redelivery, limits, refusals, and its own faults.
 
 It speaks bytes and knows nothing of the service. QoS 0 and 1, one subscription at a time.
 """
@@ -210,8 +210,10 @@ class Broker:
             session = self._sessions[told.client_id] = Session()
         session.expiry_s, session.ended_at = told.expiry_s, None
         self._by_id[told.client_id] = client
-        self._world.note(f"{told.client_id} connects on line {client.connection.number}"
-                         f"{', resumed' if present else ''}")
+        self._world.note(
+            f"{told.client_id} connects on line {client.connection.number}"
+            f"{', resumed' if present else ''}"
+        )
         maximum = self._habits.receive_maximum.to_bytes(2, "big")
         body = bytes((present, 0)) + b"\x06\x21" + maximum + b"\x22\x00\x04"
         client.connection.send(packet(0x20, body))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -90,7 +90,7 @@ class SimLoop(asyncio.BaseEventLoop):
         world: World,
         rng: Random,
         *,
-        connect: Callable[[SimLoop, Callable[[], asyncio.BaseProtocol]], Any],
+        connect: Callable[[SimLoop, Callable[[], asyncio.BufferedProtocol]], Awaitable[Any]],
         on_turn: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Connects to the simulated broker, whatever the address."""
         return await self._connect(self, protocol_factory)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Runs it here and now."""
         del executor
         future = self.create_future()

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -156,17 +156,8 @@ class Life:
         service = self._service
         if service is None or self._faults:
             return
-        flow = service._flow  # noqa: SLF001
         try:
-            if (lost := flow.account.unaccounted(flow.held())) != 0:
-                raise Broken(f"{lost} inputs are unaccounted for")
-            if flow.weir.qsize() > self._settings.queue_limit:
-                raise Broken(f"the queue holds {flow.weir.qsize()}")
-            for inlet in service._inlets.values():  # noqa: SLF001
-                if len(inlet._mids) > self._settings.mqtt.receive_window:  # noqa: SLF001
-                    raise Broken(f"{inlet!r} is over its window")
-                if inlet._pending > _PENDING:  # noqa: SLF001
-                    raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")  # noqa: SLF001
+            _hold_to_bounds(service, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has found it
             self._found(error)
 
@@ -178,6 +169,20 @@ class Life:
         if not self._loop.is_ghost:
             self._faults.append(error)
             self._loop.stop()
+
+
+def _hold_to_bounds(service: Service, settings: Settings) -> None:
+    """Broken where the account or a bound does not hold now."""
+    flow = service._flow
+    if (lost := flow.account.unaccounted(flow.held())) != 0:
+        raise Broken(f"{lost} inputs are unaccounted for")
+    if flow.weir.qsize() > settings.queue_limit:
+        raise Broken(f"the queue holds {flow.weir.qsize()}")
+    for inlet in service._inlets.values():
+        if len(inlet._mids) > settings.mqtt.receive_window:
+            raise Broken(f"{inlet!r} is over its window")
+        if inlet._pending > _PENDING:
+            raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -211,10 +216,19 @@ class _NoWatch:
 @contextlib.contextmanager
 def simulated(world: World) -> Iterator[None]:
     """Within it no clock is real, whoever asks; the garbage collector is left alone."""
-    still: Callable[[], int] = lambda: 0  # noqa: E731
+
+    def still() -> None:
+        """What the collector does here."""
+
+    def monotonic() -> float:
+        return world.now
+
+    def wall() -> float:
+        return EPOCH + world.now
+
     with (
-        mock.patch.object(time, "time", lambda: EPOCH + world.now),
-        mock.patch.object(time, "monotonic", lambda: world.now),
+        mock.patch.object(time, "time", wall),
+        mock.patch.object(time, "monotonic", monotonic),
         mock.patch.object(heat, "Watch", _NoWatch),
         mock.patch.object(lag, "_PERIOD_S", 1.0),
         mock.patch.object(service_module, "gc", SimpleNamespace(collect=still, freeze=still)),

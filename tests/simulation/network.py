@@ -118,7 +118,8 @@ class Connection(asyncio.Transport):
         network.world.note(f"line {self.number} is cut")
         self.is_half_open = True
         self._tell_server(forced=True)
-        network.world.after(network.latency(), lambda: self._lost(ConnectionResetError(104, "reset")))
+        reset = ConnectionResetError(104, "reset")
+        network.world.after(network.latency(), lambda: self._lost(reset))
 
     def die(self) -> None:
         """The service's process is gone: its kernel tells the broker, or the power was cut."""
@@ -162,9 +163,9 @@ class Connection(asyncio.Transport):
         self._is_pumping = False
         while self._received and not self._is_paused and self.is_open and not self._loop.is_ghost:
             data = self._received.popleft()
-            buffer = self._protocol.get_buffer(-1)
+            buffer = memoryview(self._protocol.get_buffer(-1))
             count = min(len(buffer), len(data))
-            buffer[:count] = data[:count]  # type: ignore[index]
+            buffer[:count] = data[:count]
             if count < len(data):
                 self._received.appendleft(data[count:])
             self._protocol.buffer_updated(count)

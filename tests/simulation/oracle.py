@@ -48,13 +48,12 @@ class Oracle:
 
     def published(self, topic: str, payload: bytes, key: str, *, refused: bool) -> None:
         """The broker answers a message of the service's."""
-        head = topic.split("/")[0]
+        head = topic.partition("/")[0]
         if head not in {"result", "rejected", "reconcile"} or not payload:
             return
         said = json.loads(payload)
-        topics = [one["topic"] for one in said["inputs"]] if head == "reconcile" else [said["topic"]]
-        for one in topics:
-            self._outcome(self._by_topic[one], head, key, refused=refused)
+        for one in said["inputs"] if head == "reconcile" else [said]:
+            self._outcome(self._by_topic[one["topic"]], head, key, refused=refused)
 
     def acknowledged(self, topic: str) -> None:
         """The service's PUBACK of an input reached the broker."""

@@ -13,7 +13,7 @@ from geoweir.settings.values import MqttSettings, Settings, StateSettings
 from simulation.broker import Broker, Habits
 from simulation.clockwork import World
 from simulation.disk import Disk
-from simulation.inputs import Input, make_inputs
+from simulation.inputs import make_inputs
 from simulation.life import Life, simulated
 from simulation.network import Network
 from simulation.oracle import Broken, Oracle
@@ -59,7 +59,8 @@ class Run:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.world = World()
-        self.inputs = make_inputs(self.rng("inputs"), list(STREAMS), self.rng("size").randint(20, 80))
+        count = self.rng("size").randint(20, 80)
+        self.inputs = make_inputs(self.rng("inputs"), list(STREAMS), count)
         self.disk = Disk(self.world, self.rng("disk"))
         self.oracle = Oracle(self.world, self.inputs, self.disk.safe)
         draw = self.rng("habits")
@@ -204,7 +205,8 @@ class Run:
     def _live(self) -> None:
         """One life of the service, and the time until the next."""
         if self.lives:
-            self.world.pass_until(self.world.now + self.rng(f"down{self.lives}").choice((0.01, 1.0)))
+            down_s = self.rng(f"down{self.lives}").choice((0.01, 1.0))
+            self.world.pass_until(self.world.now + down_s)
         self.lives += 1
         self.life = Life(
             self.world,
@@ -220,8 +222,7 @@ class Run:
     def _every(self, seconds: float, run: Callable[[], None]) -> None:
         def again() -> None:
             run()
-            if not self._is_over():
-                self.world.after(seconds, again)
+            self.world.after(seconds, again)
 
         self.world.after(seconds, again)
 
