@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     environment = dict(os.environ)  # some of it leaves, so that no child has it
     following = asyncio.run(_serve(plan, args.config))
     if following is not None:
+        # Until the loop of the next life listens, a second one must not end us; exec keeps this.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.environ.update(environment)
         become("serve", following, config=args.config, debug=args.debug)
     return 0

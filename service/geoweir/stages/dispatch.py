@@ -283,7 +283,7 @@ class Dispatch:
             self._spec.timeout_s if len(left) == 1 else self._deadlines.stall(chunk.ledger.stream)
         )
         spent_s = 0.0
-        failure, detail = Failure.CRASH, ""
+        failure, detail = Failure.CRASH, f"more than {_CULPRITS} culprits in one chunk"
         try:
             for culprits in range(_CULPRITS):
                 ran = await self._run_each(chunk, left, stall_s)
@@ -292,15 +292,14 @@ class Dispatch:
                     partial.add([left.pop(0)], done)
                 if ran.failure is None:
                     return culprits == 0
-                failure, detail = ran.failure, ran.detail
+                failure = ran.failure
                 culprit = [left.pop(0)]
-                self._reconcile(chunk, culprit, failure, detail, partial, attempts=2)
+                self._reconcile(chunk, culprit, failure, ran.detail, partial, attempts=2)
                 if not left:
                     return False
                 if failure is Failure.SHUTDOWN:
+                    detail = ran.detail
                     break
-            else:
-                detail = f"more than {_CULPRITS} culprits in one chunk"
             self._reconcile(chunk, left, failure, detail, partial, attempts=2)
             return False
         finally:
