@@ -18,6 +18,7 @@ from geoweir.app import service as service_module
 from geoweir.app.service import Service
 from geoweir.app.world import World as RealWorld
 from geoweir.core.clocks import Clocks
+from geoweir.core.kept import Selection
 from geoweir.errors import GeoweirError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.pool import slot
@@ -117,17 +118,29 @@ class Life:
             self._world.note("the service is asked to end")
             self._stop.set()
 
+    def retry(self) -> bool:
+        """Sends everything that is kept through again, as an operator does; whether it lives."""
+        service = self._service
+        if service is None or self.is_over or self._loop.is_ghost or not self._is_ready:
+            return False
+        self._world.note("kept inputs are retried")
+        service._spawn(_retried(service), name="retry")
+        return True
+
     def is_idle(self) -> bool:
         """Whether it holds nothing."""
         return self._service is not None and not sum(self._service.held().values())
 
-    def snapshot(self) -> dict[str, Any]:
-        """Its account."""
-        return {} if self._service is None else self._service.account()
-
     async def _main(self) -> None:
         clocks = Clocks(monotonic=self._loop.time, wall=lambda: EPOCH + self._loop.time())
-        options = BrokerOptions(host="broker", port=1, keepalive_s=5, timeout_s=3.0, protocol="5")
+        options = BrokerOptions(
+            host="broker",
+            port=1,
+            keepalive_s=5,
+            timeout_s=3.0,
+            protocol="5",
+            session_expiry_s=int(self._settings.mqtt.session_expiry_s),
+        )
         self._stop = asyncio.Event()
         self._service = Service(
             self._settings,
@@ -169,6 +182,10 @@ class Life:
         if not self._loop.is_ghost:
             self._faults.append(error)
             self._loop.stop()
+
+
+async def _retried(service: Service) -> None:
+    await service._flow.retries.retry(Selection())
 
 
 def _hold_to_bounds(service: Service, settings: Settings) -> None:
