@@ -90,7 +90,9 @@ class Oracle:
             raise Broken(f"{one.topic} has {one.outcomes} after {one.deliveries} deliveries")
         if kind != "reconcile" and len(keys) > 1:
             raise Broken(f"{one.topic} came out as {kind} with several keys: {keys}")
-        if kind == "result" and is_first and not one.outcomes.keys() & _DROPPED:
+        # What the broker lost and brings back out of a snapshot comes in the broker's disorder.
+        is_orderly = not one.is_lost and not one.outcomes.keys() & _DROPPED
+        if kind == "result" and is_first and is_orderly:
             self._in_order(one)
 
     def _in_order(self, one: Input) -> None:
