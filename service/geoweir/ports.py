@@ -17,7 +17,7 @@ from geoweir.core.parcel import Parcel
 from geoweir.core.spilled import Carried, Spilled, SpilledTotals
 from geoweir.core.states import StateChange, StateRow
 
-__all__ = ["Inlet", "Outgoing", "Outlet", "Refusal", "Spill", "StateStore"]
+__all__ = ["Inlet", "Lives", "Outgoing", "Outlet", "Refusal", "Spill", "StateStore"]
 
 
 class Inlet(Protocol):
@@ -148,6 +148,28 @@ class StateStore(Protocol):
         Raises:
             StateError: the store can't be read now.
         """
+        ...
+
+
+class Lives(Protocol):
+    """How this service's lives ended; survives the death of the process."""
+
+    @property
+    def short(self) -> int:
+        """Lives in a row that ended soon and without being asked to, before this one."""
+        ...
+
+    @property
+    def deadly(self) -> list[str]:
+        """Digests of inputs that killed a service while they were alone in its hands."""
+        ...
+
+    def takes(self, digest: str | None) -> None:
+        """This input alone is in hand; None: nothing is known to be."""
+        ...
+
+    def is_well(self) -> None:
+        """What ended the lives before is over."""
         ...
 
 

@@ -22,10 +22,12 @@ from geoweir.core.turns import WEIGHTS
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.pool.supervisor import Pool
+from geoweir.ports import Lives
 from geoweir.settings.values import Settings, StateSettings
 from geoweir.stages.counting import Counting
 from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
+from geoweir.stages.guarding import Guard
 from geoweir.stages.intake import Intake
 from geoweir.stages.journal import Gate, Journal
 from geoweir.stages.keeping import Keeping
@@ -52,6 +54,7 @@ class Flow:
         pool: who runs chunks.
         store: where dropped inputs are kept.
         spill: where inputs wait that the queue has no room for.
+        lives: how earlier lives ended.
         reporting: who is told.
         spawn: starts a task that the service owns.
     """
@@ -66,6 +69,7 @@ class Flow:
         pool: Pool,
         store: SqliteStore,
         spill: FileSpill | None,
+        lives: Lives | None,
         reporting: Reporting,
         spawn: Callable[..., object],
     ) -> None:
@@ -137,6 +141,7 @@ class Flow:
         self.spilling = self._make_spilling(settings, spill)
         if self.spilling is not None:
             confirmed |= {lane.name: lane for lane in self.spilling.lanes.values()}
+        self.guard = None if lives is None else self._make_guard(lives)
         self._intakes = [
             self._make_intake(stream, inlet)
             for stream in settings.streams
@@ -246,6 +251,8 @@ class Flow:
         )
 
     def _identify(self, stream: str, payload: bytes, address: str) -> list[str]:
+        if self.guard is not None and self.guard.is_deadly(address, payload):
+            return []
         return self._readers[stream].ids(payload, address)
 
     def _settle(
@@ -313,6 +320,16 @@ class Flow:
             clocks=self._clocks,
         )
 
+    def _make_guard(self, lives: Lives) -> Guard:
+        behind = (self.weir, self.dispatch, self._ordering, self._delivery)
+        return Guard(
+            lives,
+            inside=lambda: sum(p.held for stage in behind for p in stage.parcels()),
+            deliver=self._delivery.deliver,
+            crashed=self.dispatch.reconcile_deadly,
+            clocks=self._clocks,
+        )
+
     def _make_spilling(self, settings: Settings, spill: FileSpill | None) -> Spilling | None:
         if settings.when_full == "backpressure":
             return None
@@ -351,6 +368,7 @@ class Flow:
             clocks=self._clocks,
             look=self.counting.look if is_counted else None,
             repeats=self._repeats.get(stream.name),
+            guard=self.guard,
             divert=self.spilling.divert if self.spilling is not None and diverts else None,
         )
 

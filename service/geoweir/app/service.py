@@ -133,6 +133,7 @@ class Service:
             if settings.spill is None
             else self._world.spill(settings.spill, self._inlets, events=self._reporting)
         )
+        self._lives = self._world.lives(settings.state)
         self._flow = Flow(
             settings,
             clocks=self._clocks,
@@ -141,6 +142,7 @@ class Service:
             pool=self._pool,
             store=self._store,
             spill=self._spill,
+            lives=self._lives,
             reporting=self._reporting,
             spawn=self._spawn,
         )
@@ -201,8 +203,17 @@ class Service:
         Raises:
             GeoweirError: the service can't start; one clear line.
         """
-        async with self._store, self._spill or nullcontext():
-            await self._run(stop, on_ready)
+        if self._lives is not None and (self._lives.short or self._lives.deadly):
+            self._reporting.emit(
+                events.LivesBefore(short=self._lives.short, deadly=len(self._lives.deadly))
+            )
+        try:
+            async with self._store, self._spill or nullcontext():
+                await self._run(stop, on_ready)
+        except GeoweirError:
+            self._end_life()  # an end with a name is no crash
+            raise
+        self._end_life()
 
     async def _run(self, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
         try:
@@ -218,6 +229,10 @@ class Service:
         finally:
             await self._pool.close(0.0)
             self._layers.close()
+
+    def _end_life(self) -> None:
+        if self._lives is not None:
+            self._lives.end()
 
     def leave_for(self, why: str) -> None:
         """What the log says of the end that comes now."""
@@ -267,6 +282,7 @@ class Service:
             keepers = [
                 tasks.create_task(self._layers.run(), name="layers"),
                 tasks.create_task(self._lag.run(), name="lag"),
+                tasks.create_task(self._live(), name="lives"),
             ]
             await self._first_fences(stop)
             connections += [
@@ -292,6 +308,12 @@ class Service:
             # Whoever still waits for an answer of the broker waits in vain: its inputs come again.
             for task in self._spawned:
                 task.cancel()
+
+    async def _live(self) -> None:
+        """Says every second that we are there: how long a life was decides what a death means."""
+        while self._lives is not None:
+            self._lives.lives(self._clocks.wall())
+            await asyncio.sleep(1.0)
 
     async def _first_fences(self, stop: asyncio.Event) -> None:
         """Waits, not for ever, so that the first inputs don't miss the fences."""

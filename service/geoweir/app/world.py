@@ -13,6 +13,7 @@ from pathlib import Path
 from geoweir.app.reporting import Reporting
 from geoweir.core.clocks import Clocks
 from geoweir.core.spec import PoolSpec, WorkerSpec
+from geoweir.errors import ConfigurationError
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.mqtt.outlet import MqttOutlet
@@ -21,6 +22,7 @@ from geoweir.pool.supervisor import Pool
 from geoweir.ports import Outgoing
 from geoweir.settings.values import SpillSettings, StateSettings
 from geoweir.store.kept import Bounds
+from geoweir.store.lives import Lives
 from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 
@@ -69,6 +71,22 @@ class World:
     ) -> FileSpill:
         """Where inputs wait that the queue has no room for."""
         return FileSpill(Path(settings.path), settings.limit, streams=streams, events=events)
+
+    def lives(self, state: StateSettings) -> Lives | None:
+        """How earlier lives ended; None where nothing outlives the process.
+
+        Raises:
+            ConfigurationError: its file can't be written.
+        """
+        if state.path is None:
+            return None
+        try:
+            return Lives(Path(state.path), self.clocks.wall())
+        except BlockingIOError:
+            why = "another process has it open. Give each service a state.path of its own."
+            raise ConfigurationError(f"state.path: {state.path}: {why}") from None
+        except OSError as error:
+            raise ConfigurationError(f"state.path: {state.path}.lives: {error.strerror}") from None
 
     def store(self, state: StateSettings, *, events: Reporting) -> SqliteStore:
         """What outlives the process."""

@@ -166,6 +166,10 @@ class Dispatch:
         """What was taken from the weir and not yet given to a worker."""
         return list(self._lingering)
 
+    def reconcile_deadly(self, parcel: Parcel) -> Verdict:
+        """The verdict on inputs that killed the service before: nobody looks into them."""
+        return self._reconcile_all(parcel, Failure.CRASH, "it killed the service; not read again")
+
     def reconcile_overflow(self, parcel: Parcel) -> Verdict:
         """The verdict on inputs that nothing has room for."""
         return self._reconcile_all(parcel, Failure.OVERFLOW, "no room in the queue")

@@ -7,6 +7,9 @@ and holds what it could not hand on yet.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from itertools import chain
+from typing import Protocol
 
 from geoweir.codec.key import input_digest, result_key
 from geoweir.codec.light import LightReader
@@ -28,6 +31,18 @@ from geoweir.ports import Inlet
 __all__ = ["Intake"]
 
 
+class Guarding(Protocol):
+    """Who stands before the door; see ``stages.guarding``."""
+
+    def look(self, parcel: Parcel) -> list[Parcel]:
+        """What may come in."""
+        ...
+
+    def alone(self, parcel: Parcel) -> AbstractAsyncContextManager[None]:
+        """The block lets a parcel in."""
+        ...
+
+
 class Intake:
     """Feeds the weir from one lane.
 
@@ -40,6 +55,7 @@ class Intake:
         on_lane: told of each opening and closing.
         look: where set, shown every parcel as it was read.
         repeats: where set, what tells inputs apart that came before; shared by a stream's lanes.
+        guard: where set, what knows of inputs that killed the service.
         divert: takes over what the weir has no room for; False: the weir is to have what is left
             in the list, from which only what has a verdict may be taken.
     """
@@ -60,6 +76,7 @@ class Intake:
         clocks: Clocks,
         look: Callable[[Parcel], None] | None = None,
         repeats: Repeats | None = None,
+        guard: Guarding | None = None,
         divert: Callable[[list[Parcel]], Awaitable[bool]] | None = None,
     ) -> None:
         self._spec = spec
@@ -75,6 +92,7 @@ class Intake:
         self._clocks = clocks
         self._look = look
         self._repeats = repeats
+        self._guard = guard
         self._divert = divert
         self._prefilter = Prefilter(
             spec.prefilter, spec.limits.ids, geographic=spec.crs in GEOGRAPHIC
@@ -93,10 +111,11 @@ class Intake:
         self._looks_closer = self._needs_reading or spec.retained == "ignore" or repeats is not None
         self._ledger: Ledger | None = None
         self._hand: list[Parcel] = []
+        self._outside: list[Parcel] = []  # what the guard has not let in yet
 
     def parcels(self) -> Iterator[Parcel]:
         """What intake answers for."""
-        return iter(self._hand)
+        return chain(self._hand, self._outside)
 
     async def run(self) -> None:
         """Moves inputs until the inlet ends."""
@@ -127,6 +146,17 @@ class Intake:
 
     async def _take(self, batch: Batch) -> None:
         parcel = self._receive(batch)
+        if self._guard is None:
+            await self._let_in(parcel)
+            return
+        self._outside = self._guard.look(parcel)
+        while self._outside:
+            parcel = self._outside[0]
+            async with self._guard.alone(parcel):
+                self._outside.pop(0)
+                await self._let_in(parcel)
+
+    async def _let_in(self, parcel: Parcel) -> None:
         self._hand = [parcel]
         if self._look is not None:
             self._look(parcel)

@@ -333,6 +333,18 @@ class ServiceReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LivesBefore:
+    """Earlier lives ended without being asked to; from the second on inputs come one by one."""
+
+    short: int
+    deadly: int  # inputs that killed a service and are not read again
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:  # noqa: ARG002
+        """Logs it."""
+        write(log, logging.WARNING, "lives-before", short=self.short, deadly=self.deadly)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
     """The service goes on with a changed configuration."""
 
