@@ -13,7 +13,7 @@ python := $(VENV)/bin/python
 install := $(python) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check faults soak mutants bench format clean help
+.PHONY: demo test check faults simulate soak mutants bench format clean help
 
 demo: $(VENV)/.demo  ## buses through the whole service, on a broker of its own
 	@$(VENV)/bin/geoweir demo $(ARGS)
@@ -29,6 +29,9 @@ check: $(VENV)/.dev  ## style, types and import rules
 
 faults: $(VENV)/.dev  ## every fault at full size (about an hour), and a table of what came out
 	@GEOWEIR_FAULTS=full $(python) -m pytest -m faults $(ARGS)
+
+simulate: $(VENV)/.dev  ## SEEDS=500 from FIRST=0: the service in simulated worlds of faults, on every core
+	@cd tests && ../$(python) -m simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0) $(ARGS)
 
 soak: $(VENV)/.dev  ## MINUTES=60 of work with faults mixed in, and the slope of memory
 	@GEOWEIR_SOAK_MINUTES=$(or $(MINUTES),60) $(python) -m pytest -m faults -k test_n_ $(ARGS)

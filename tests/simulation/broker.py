@@ -1,4 +1,4 @@
-"""An MQTT 5 broker in memory: persistent sessions, redelivery, limits, refusals, faults of its own.
+"""An MQTT 5 broker in memory: sessions, redelivery, limits, refusals, and its own faults.
 
 It speaks bytes and knows nothing of the service. QoS 0 and 1, one subscription at a time.
 """

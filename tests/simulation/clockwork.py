@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -90,7 +90,7 @@ class SimLoop(asyncio.BaseEventLoop):
         world: World,
         rng: Random,
         *,
-        connect: Callable[[SimLoop, Callable[[], Any]], Any],
+        connect: Callable[[SimLoop, Callable[[], asyncio.BufferedProtocol]], Awaitable[Any]],
         on_turn: Callable[[], None],
     ) -> None:
         super().__init__()

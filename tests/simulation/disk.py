@@ -132,10 +132,7 @@ class _Thread:
             disk = self._disk
             transaction = None
             if jobs[0].changes:
-                transaction = _Transaction(
-                    [j.run for j in jobs], [t for j in jobs for t in j.topics]
-                )
-                disk.written.append(transaction)
+                transaction = _written(disk, jobs)
             seconds = disk.rng.uniform(0.0001, disk.slow_s)
             disk.world.after(seconds, lambda: self._turn(jobs, transaction))
 
@@ -156,8 +153,7 @@ class _Thread:
         disk, table = self._disk, self.table
         assert table is not None
         if transaction is None and jobs[0].changes:
-            transaction = _Transaction([j.run for j in jobs], [t for j in jobs for t in j.topics])
-            disk.written.append(transaction)
+            transaction = _written(disk, jobs)
         error: StateError | None = None
         results: list[Any] = []
         if transaction is not None:
@@ -177,6 +173,14 @@ class _Thread:
                 job.answer.set_exception(error)
             else:
                 job.answer.set_result(results[index])
+
+
+def _written(disk: Disk, jobs: list[_Job]) -> _Transaction:
+    """The jobs as one transaction, on its way to the disk."""
+    topics = [topic for job in jobs for topic in job.topics]
+    transaction = _Transaction([job.run for job in jobs], topics)
+    disk.written.append(transaction)
+    return transaction
 
 
 class SimStore(SqliteStore):

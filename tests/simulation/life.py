@@ -7,7 +7,7 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from geoweir.app import service as service_module
 from geoweir.app.service import Service
 from geoweir.app.world import World as RealWorld
 from geoweir.core.clocks import Clocks
+from geoweir.core.kept import Selection
 from geoweir.errors import GeoweirError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.pool import slot
@@ -117,17 +118,29 @@ class Life:
             self._world.note("the service is asked to end")
             self._stop.set()
 
+    def retry(self) -> bool:
+        """Sends everything that is kept through again, as an operator does; whether it lives."""
+        service = self._service
+        if service is None or self.is_over or self._loop.is_ghost or not self._is_ready:
+            return False
+        self._world.note("kept inputs are retried")
+        service._spawn(_retried(service), name="retry")
+        return True
+
     def is_idle(self) -> bool:
         """Whether it holds nothing."""
         return self._service is not None and not sum(self._service.held().values())
 
-    def snapshot(self) -> dict[str, Any]:
-        """Its account."""
-        return {} if self._service is None else self._service.account()
-
     async def _main(self) -> None:
         clocks = Clocks(monotonic=self._loop.time, wall=lambda: EPOCH + self._loop.time())
-        options = BrokerOptions(host="broker", port=1, keepalive_s=5, timeout_s=3.0, protocol="5")
+        options = BrokerOptions(
+            host="broker",
+            port=1,
+            keepalive_s=5,
+            timeout_s=3.0,
+            protocol="5",
+            session_expiry_s=int(self._settings.mqtt.session_expiry_s),
+        )
         self._stop = asyncio.Event()
         self._service = Service(
             self._settings,
@@ -156,17 +169,8 @@ class Life:
         service = self._service
         if service is None or self._faults:
             return
-        flow = service._flow
         try:
-            if (lost := flow.account.unaccounted(flow.held())) != 0:
-                raise Broken(f"{lost} inputs are unaccounted for")
-            if flow.weir.qsize() > self._settings.queue_limit:
-                raise Broken(f"the queue holds {flow.weir.qsize()}")
-            for inlet in service._inlets.values():
-                if len(inlet._mids) > self._settings.mqtt.receive_window:
-                    raise Broken(f"{inlet!r} is over its window")
-                if inlet._pending > _PENDING:
-                    raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")
+            _hold_to_bounds(service, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has found it
             self._found(error)
 
@@ -178,6 +182,24 @@ class Life:
         if not self._loop.is_ghost:
             self._faults.append(error)
             self._loop.stop()
+
+
+async def _retried(service: Service) -> None:
+    await service._flow.retries.retry(Selection())
+
+
+def _hold_to_bounds(service: Service, settings: Settings) -> None:
+    """Broken where the account or a bound does not hold now."""
+    flow = service._flow
+    if (lost := flow.account.unaccounted(flow.held())) != 0:
+        raise Broken(f"{lost} inputs are unaccounted for")
+    if flow.weir.qsize() > settings.queue_limit:
+        raise Broken(f"the queue holds {flow.weir.qsize()}")
+    for inlet in service._inlets.values():
+        if len(inlet._mids) > settings.mqtt.receive_window:
+            raise Broken(f"{inlet!r} is over its window")
+        if inlet._pending > _PENDING:
+            raise Broken(f"{inlet!r} holds {inlet._pending} that nobody took")
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -211,10 +233,19 @@ class _NoWatch:
 @contextlib.contextmanager
 def simulated(world: World) -> Iterator[None]:
     """Within it no clock is real, whoever asks; the garbage collector is left alone."""
-    still: Callable[[], int] = lambda: 0  # noqa: E731
+
+    def still() -> None:
+        """What the collector does here."""
+
+    def monotonic() -> float:
+        return world.now
+
+    def wall() -> float:
+        return EPOCH + world.now
+
     with (
-        mock.patch.object(time, "time", lambda: EPOCH + world.now),
-        mock.patch.object(time, "monotonic", lambda: world.now),
+        mock.patch.object(time, "time", wall),
+        mock.patch.object(time, "monotonic", monotonic),
         mock.patch.object(heat, "Watch", _NoWatch),
         mock.patch.object(lag, "_PERIOD_S", 1.0),
         mock.patch.object(service_module, "gc", SimpleNamespace(collect=still, freeze=still)),

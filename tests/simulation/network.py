@@ -118,9 +118,8 @@ class Connection(asyncio.Transport):
         network.world.note(f"line {self.number} is cut")
         self.is_half_open = True
         self._tell_server(forced=True)
-        network.world.after(
-            network.latency(), lambda: self._lost(ConnectionResetError(104, "reset"))
-        )
+        reset = ConnectionResetError(104, "reset")
+        network.world.after(network.latency(), lambda: self._lost(reset))
 
     def die(self) -> None:
         """The service's process is gone: its kernel tells the broker, or the power was cut."""

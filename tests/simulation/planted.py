@@ -56,7 +56,7 @@ def _forgotten() -> Any:
 
 def _settled_twice() -> Any:
     """What was returned to the broker is still answered for by the stages."""
-    return mock.patch.object(Parcel, "void", lambda _: None)
+    return mock.patch.object(Parcel, "void", return_value=None)
 
 
 def _epochs_mixed() -> Any:

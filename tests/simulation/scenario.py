@@ -9,7 +9,7 @@ from hashlib import blake2b
 from random import Random
 
 from geoweir.core.spec import PoolSpec, StreamSpec, TopicSpec
-from geoweir.settings.values import MqttSettings, Settings, StateSettings
+from geoweir.settings.values import MqttSettings, Settings
 from simulation.broker import Broker, Habits
 from simulation.clockwork import World
 from simulation.disk import Disk
@@ -59,9 +59,8 @@ class Run:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.world = World()
-        self.inputs = make_inputs(
-            self.rng("inputs"), list(STREAMS), self.rng("size").randint(20, 80)
-        )
+        count = self.rng("size").randint(20, 80)
+        self.inputs = make_inputs(self.rng("inputs"), list(STREAMS), count)
         self.disk = Disk(self.world, self.rng("disk"))
         self.oracle = Oracle(self.world, self.inputs, self.disk.safe)
         draw = self.rng("habits")
@@ -120,6 +119,9 @@ class Run:
             for _ in range(draw.randint(0, 8)):
                 fault = draw.choice(self._faults())
                 self.world.at(draw.uniform(0.1, _LOAD_S), fault)
+        draw = self.rng("operator")
+        for _ in range(draw.choice((0, 0, 0, 1, 3))):
+            self.world.at(draw.uniform(1.0, _LOAD_S + 3), self._retry)
         self.world.at(_LOAD_S + 0.5, self._heal)
         self._every(0.7, self.broker.snapshot)
         self._every(1.0, self._end_when_done)
@@ -155,6 +157,10 @@ class Run:
     def _terminate(self) -> None:
         if self.life is not None:
             self.life.end()
+
+    def _retry(self) -> None:
+        if self.life is not None and self.life.retry():
+            self.oracle.retries += 1
 
     def _cut(self) -> None:
         if self.network.connections:
@@ -206,9 +212,8 @@ class Run:
     def _live(self) -> None:
         """One life of the service, and the time until the next."""
         if self.lives:
-            self.world.pass_until(
-                self.world.now + self.rng(f"down{self.lives}").choice((0.01, 1.0))
-            )
+            down_s = self.rng(f"down{self.lives}").choice((0.01, 1.0))
+            self.world.pass_until(self.world.now + down_s)
         self.lives += 1
         self.life = Life(
             self.world,
@@ -224,8 +229,7 @@ class Run:
     def _every(self, seconds: float, run: Callable[[], None]) -> None:
         def again() -> None:
             run()
-            if not self._is_over():
-                self.world.after(seconds, again)
+            self.world.after(seconds, again)
 
         self.world.after(seconds, again)
 
@@ -242,17 +246,21 @@ def _settings(draw: Random) -> Settings:
         )
         for name in STREAMS
     )
+    window = draw.choice((1, 3, 10, 40))
+    queue_limit = draw.choice((4, 10, 100))
+    pool = PoolSpec(
+        workers=draw.choice((1, 2, 3)),
+        chunk=draw.choice((1, 4, 16)),
+        smallest_chunk=1,
+        timeout_s=1.0,
+        on_failure=draw.choice(("isolate", "isolate", "drop")),
+    )
+    grace_s = draw.choice((0.2, 2.0))
+    expiry_s = draw.choice((3600.0, 3600.0, 3600.0, 0.5))
     return Settings(
-        mqtt=MqttSettings(receive_window=draw.choice((1, 3, 10, 40))),
+        mqtt=MqttSettings(receive_window=window, session_expiry_s=expiry_s),
         streams=streams,
-        queue_limit=draw.choice((4, 10, 100)),
-        pool=PoolSpec(
-            workers=draw.choice((1, 2, 3)),
-            chunk=draw.choice((1, 4, 16)),
-            smallest_chunk=1,
-            timeout_s=1.0,
-            on_failure=draw.choice(("isolate", "isolate", "drop")),
-        ),
-        state=StateSettings(),
-        shutdown_grace_s=draw.choice((0.2, 2.0)),
+        queue_limit=queue_limit,
+        pool=pool,
+        shutdown_grace_s=grace_s,
     )

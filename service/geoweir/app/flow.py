@@ -232,7 +232,8 @@ class Flow:
             self.account.give_back(parcel.ledger, durable)
             parcel.void()
         for parcel in waiting:
-            left = parcel.without_released()
+            # Always a parcel of its own: delivery answers for it when this one lets go.
+            left = parcel.part([index for index, is_open in enumerate(parcel.open) if is_open])
             if len(left):
                 self._delivery.deliver(self.dispatch.reconcile_waiting(left))
                 parcel.release(range(len(parcel)))

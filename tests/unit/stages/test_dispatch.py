@@ -17,11 +17,6 @@ from geoweir.stages.dispatch import ChunkEvents, Dispatch
 from support.parcels import working
 
 
-class _Told(SimpleNamespace):
-    def reconciled(self, stream: str, reason: str, _: list[str], n: int, __: str) -> None:
-        self.reasons = [*getattr(self, "reasons", []), (stream, reason, n)]
-
-
 @pytest.fixture
 async def closed_pool() -> Pool:
     spec = PoolSpec(workers=1)
@@ -35,7 +30,7 @@ async def test_a_culprit_that_is_looked_for_when_the_pool_closes_takes_nobody_al
     closed_pool: Pool,
 ) -> None:
     stream = StreamSpec(name="s", subscribe=("in/#",))
-    account, told = Account(["s"]), _Told()
+    account, told = Account(["s"]), SimpleNamespace(reconciled=lambda *_: None)
     dispatch = Dispatch(
         streams=(stream,),
         spec=PoolSpec(workers=1),
