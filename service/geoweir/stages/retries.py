@@ -170,7 +170,7 @@ class Retries:
         found = await self._store.load(wanted, most=room, most_bytes=_BYTES_AT_ONCE)
         # Nothing is awaited from here on: nobody else can send the same ones.
         going = [one for one in found if one.stream in self.lanes and one.id not in self._ids]
-        for stream in {one.stream for one in going}:
+        for stream in dict.fromkeys(one.stream for one in going):  # in the order of their dropping
             self._send(stream, [one for one in going if one.stream == stream])
         after = found[-1].sequence if found else up_to
         return Retried(
