@@ -35,9 +35,9 @@ def test_a_seed_that_once_found_a_fault_finds_none(seed: int) -> None:
     assert simulate(seed).error is None
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_seed_replays_exactly(seed: int) -> None:
-    assert simulate(seed).trace == simulate(seed).trace
+def test_a_seed_replays_exactly() -> None:
+    for seed in range(30):
+        assert simulate(seed).trace == simulate(seed).trace
 
 
 def test_a_seed_replays_exactly_in_another_process() -> None:

@@ -389,9 +389,9 @@ class Service:
         except TimeoutError:
             pass  # the broker is away: its last will says offline
         await self._outlet.disconnect()
-        _, late = await asyncio.wait(connections, timeout=_GOOD_BYE_S)
-        for task in late:
-            task.cancel()
+        await asyncio.wait(connections, timeout=_GOOD_BYE_S)
+        for task in connections:
+            task.cancel()  # only who is late notices
 
     # Wiring.
 
