@@ -51,6 +51,9 @@ class Totals(msgspec.Struct, kw_only=True):
     in_flight: int
     redelivered: int
     returned: int = 0
+    retried: int = 0
+    gaps: int = 0
+    missing: int = 0
     reasons: dict[str, dict[str, int]] = {}
 
 
