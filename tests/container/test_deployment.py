@@ -66,8 +66,10 @@ def test_prometheus_asks_the_service_by_its_host_name() -> None:
 def shown_names() -> set[str]:
     """The names of all samples that a scrape has."""
     zones = Reference("layer", "zones")
-    metrics = Metrics(streams={"buses": ["join"]}, references=[zones], version="1")
-    metrics.reference_loaded(zones, "v1")
+    heights = Reference("raster", "heights")
+    metrics = Metrics(streams={"buses": ["join"]}, references=[zones, heights], version="1")
+    for reference in (zones, heights):
+        metrics.reference_loaded(reference, "v1")
     snapshot = Snapshot(
         streams=Account(["buses"]).totals, in_flight={}, unaccounted=0,
         slots=[SlotReading(state="idle", busy_s=0.0, private_bytes=0)], worker_memory_limit=1,
