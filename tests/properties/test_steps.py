@@ -145,6 +145,9 @@ near = st.one_of(st.sampled_from([0.0, 5.0, 10.0, 20.0]), finite).flatmap(
 def test_a_join_is_plain_shapely_s_answer_also_one_ulp_off_an_edge(
     predicate: Predicate, spots: list[tuple[float, float]], kind: int
 ) -> None:
+    if kind:
+        # Of lines shorter than 1e-300 GEOS says one thing plain and another prepared (3.14.1).
+        spots = [tuple(0.0 if abs(v) < 1e-300 else v for v in spot) for spot in spots]  # type: ignore[misc]
     whole = shapely.MultiPoint(spots)
     shapes: list[object] = [shapely.Point(spot) for spot in spots]
     if kind:
