@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geoweir.core.spec import RasterSpec
@@ -63,6 +63,12 @@ def on_ground(polygon: shapely.Geometry, transform: tuple[float, ...]) -> shapel
     return shapely.transform(polygon, lambda xy: xy * [a, e] + [c, f])
 
 
+def is_older(gdal: str) -> bool:
+    """Whether this is a GDAL whose rule for touched pixels is the one that we have."""
+    major, minor = (int(part) for part in gdal.split(".")[:2])
+    return (major, minor) < (3, 12)
+
+
 def both(raster: Raster, polygon: shapely.Geometry, request: Request) -> list[Stats]:
     """By each way that there is."""
     zones = Zones.of(objects([polygon]), raster.pixels.grid)
@@ -80,6 +86,10 @@ def test_the_pixels_are_those_of_gdal(
 ) -> None:
     rasterio = pytest.importorskip("rasterio")
     features = pytest.importorskip("rasterio.features")
+    if touched and not is_older(rasterio.__gdal_version__):
+        # GDAL 3.12 takes more of the pixels that a corner on their border merely touches.
+        corners = shapely.get_coordinates(polygon)
+        assume(bool((np.abs(corners - np.round(corners)) > 1e-6).all()))
     place = on_ground(polygon, transform)
     inside = np.zeros(NUMBERS.shape, dtype=bool)
     if not shapely.is_empty(place):
