@@ -1,9 +1,10 @@
 """Ends crash loops: an input that kills the service is found, and not looked at again.
 
-A service that died soon after its start twice in a row takes one input at a time, and notes its
-digest before anything reads it. Who dies with a digest noted has named the culprit: the next life
-reconciles it unread (``crash``), by its topic, and it is kept for whoever wants to look at it.
-After a stretch in which all went well inputs flow as usual again.
+A service that died soon after its start lets in what comes again one by one, and notes its digest
+before anything reads it; what comes for the first time can't have been in hand at a death. An input
+that was alone in hand at two deaths in a row is the culprit: the next life reconciles it unread
+(``crash``), by its topic, and it is kept for whoever wants to look at it. After a minute that went
+well inputs flow as usual again.
 """
 
 from __future__ import annotations
@@ -15,16 +16,14 @@ from typing import Final
 
 from geoweir.codec.key import input_digest
 from geoweir.core.clocks import Clocks
+from geoweir.core.lane import REPEATED
 from geoweir.core.parcel import Parcel
 from geoweir.core.verdict import Verdict
 from geoweir.ports import Lives
 
 __all__ = ["Guard"]
 
-#: Lives in a row that ended soon, from which on one input is taken at a time.
-SHORT_LIVES: Final = 2
-#: So many inputs that went well, or so long a life, end that.
-_WELL_AFTER: Final = 500
+#: A life that goes well for so long ends the care.
 _WELL_AFTER_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.002
 
@@ -54,10 +53,9 @@ class Guard:
         self._crashed = crashed
         self._clocks = clocks
         self._deadly = frozenset(lives.deadly)
-        self._well = 0
         self._began = clocks.monotonic()
         self._turn = asyncio.Lock()
-        self.is_careful = lives.short >= SHORT_LIVES
+        self.is_careful = lives.short > 0
 
     def is_deadly(self, address: str, payload: bytes) -> bool:
         """Whether this input killed a service."""
@@ -67,14 +65,16 @@ class Guard:
         """What may come in: without what killed a service, and one by one where we are careful."""
         if self._deadly:
             parcel = self._without_deadly(parcel)
-        if not self.is_careful or len(parcel) < 2:  # noqa: PLR2004 - one is alone
-            return [parcel] if len(parcel) else []
+        if not len(parcel):
+            return []
+        if not self.is_careful or not any(flags & REPEATED for flags in parcel.flags):
+            return [parcel]
         return [parcel.part([index]) for index in range(len(parcel))]
 
     @contextlib.asynccontextmanager
     async def alone(self, parcel: Parcel) -> AsyncIterator[None]:
         """The block lets a parcel in; where we are careful, alone and until it is done."""
-        if not self.is_careful:
+        if not self.is_careful or not parcel.flags[0] & REPEATED:
             yield
             return
         async with self._turn:
@@ -83,8 +83,7 @@ class Guard:
             while self._inside():  # noqa: ASYNC110 - four stages would have to tell us
                 await asyncio.sleep(_LOOK_EVERY_S)
             self._lives.takes(None)
-            self._well += 1
-            if self._well > _WELL_AFTER or self._clocks.monotonic() - self._began > _WELL_AFTER_S:
+            if self._clocks.monotonic() - self._began > _WELL_AFTER_S:
                 self.is_careful = False
                 self._lives.is_well()
 

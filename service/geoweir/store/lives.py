@@ -16,8 +16,9 @@ from typing import Final
 
 __all__ = ["Lives"]
 
-_RECORD: Final = struct.Struct("<8sIIdd16s")  # magic, is running, short lives, begun, seen, digest
-_MAGIC: Final = b"GWLIVES1"
+#: Magic, is running, short lives, begun, seen, digest in hand, digest in hand at the death before.
+_RECORD: Final = struct.Struct("<8sIIdd16s16s")
+_MAGIC: Final = b"GWLIVES2"
 _NONE: Final = bytes(16)
 #: A life that ends sooner is a short one.
 SHORT_S: Final = 120.0
@@ -34,7 +35,7 @@ class Lives:
 
     Attributes:
         short: lives in a row that ended soon and without being asked to, before this one.
-        deadly: digests of inputs that killed a service while they were alone in its hands.
+        deadly: digests of inputs that were alone in the hands of two lives in a row as they ended.
 
     Raises:
         OSError: the files can't be written, or another service has them.
@@ -52,12 +53,14 @@ class Lives:
         except OSError:
             self._file.close()
             raise
-        magic, was_running, short, begun, seen, digest = _RECORD.unpack_from(self._map)
+        magic, was_running, short, begun, seen, digest, before = _RECORD.unpack_from(self._map)
         is_death = magic == _MAGIC and bool(was_running)
         is_short = is_death and 0.0 <= seen - begun < SHORT_S
         self.short = min(short + 1, 1000) if is_short else 0
-        if is_death and digest != _NONE:
+        # One death may have come from outside; a second with the same input in hand has not.
+        if is_death and digest != _NONE and digest == before:
             self._condemn(digest.decode("ascii", "replace"))
+        self._suspect = digest if is_death else _NONE
         self._begun = self._seen = now
         self._digest = _NONE
         self._write(is_running=True)
@@ -75,19 +78,28 @@ class Lives:
     def is_well(self) -> None:
         """What ended the lives before is over."""
         self.short = 0
+        self._suspect = _NONE
         self.takes(None)
 
     def end(self) -> None:
         """The service ends as it should."""
         self.short = 0
-        self._digest = _NONE
+        self._digest = self._suspect = _NONE
         self._write(is_running=False)
         self._map.close()
         self._file.close()
 
     def _write(self, *, is_running: bool) -> None:
         _RECORD.pack_into(
-            self._map, 0, _MAGIC, is_running, self.short, self._begun, self._seen, self._digest
+            self._map,
+            0,
+            _MAGIC,
+            is_running,
+            self.short,
+            self._begun,
+            self._seen,
+            self._digest,
+            self._suspect,
         )
 
     def _read_deadly(self) -> list[str]:

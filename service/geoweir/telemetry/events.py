@@ -334,7 +334,7 @@ class ServiceReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivesBefore:
-    """Earlier lives ended without being asked to; from the second on inputs come one by one."""
+    """Earlier lives ended without being asked to; what comes again is let in one by one."""
 
     short: int
     deadly: int  # inputs that killed a service and are not read again

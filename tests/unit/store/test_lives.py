@@ -55,9 +55,11 @@ def test_short_lives_are_counted_until_one_is_long(tmp_path: Path) -> None:
 
 
 def test_who_is_alone_at_a_death_is_deadly_once_and_for_all(tmp_path: Path) -> None:
-    lives = Lives(tmp_path / "s", 1000.0)
-    lives.takes(DIGEST)
-    die(lives)
+    for _ in range(2):
+        lives = Lives(tmp_path / "s", 1000.0)
+        assert lives.deadly == []
+        lives.takes(DIGEST)
+        die(lives)
 
     first = Lives(tmp_path / "s", 1001.0)
     assert first.deadly == [DIGEST]
@@ -66,6 +68,17 @@ def test_who_is_alone_at_a_death_is_deadly_once_and_for_all(tmp_path: Path) -> N
     second = Lives(tmp_path / "s", 1002.0)
     assert second.deadly == [DIGEST]
     second.end()
+
+
+def test_another_one_at_each_death_is_no_culprit(tmp_path: Path) -> None:
+    for name in ("a", "b", "a", "b"):
+        lives = Lives(tmp_path / "s", 1000.0)
+        lives.takes(name * 16)
+        die(lives)
+
+    lives = Lives(tmp_path / "s", 1000.0)
+    assert lives.deadly == []
+    lives.end()
 
 
 def test_who_was_done_before_the_death_is_not(tmp_path: Path) -> None:
