@@ -21,8 +21,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.mosquitto, pytest.mark.timeout(siz
 
 
 def restart(scene: Scene, number: int) -> None:
-    """Ends the broker under load and starts it again."""
-    scene.wait_results(100)
+    """Ends the broker and starts it again."""
     scene.broker.mosquitto.end(number)
     time.sleep(size(0, 5))
     scene.broker.mosquitto.start()
@@ -37,6 +36,7 @@ def test_c_the_broker_is_ended_and_started_again(tmp_path: Path, protocol: str) 
     with open_scene(f"c broker ended, MQTT {protocol}", tmp_path, config) as scene:
         for _ in range(times):
             scene.sender.post(scene.inputs(size(700, 2000)))
+            scene.wait_results(100)
             restart(scene, signal.SIGTERM)
         assert scene.service.stream("s")["returned"] > 0
         scene.finish(what=f"SIGTERM of mosquitto {times} times, with persistence")
