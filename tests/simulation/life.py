@@ -76,6 +76,7 @@ class Life:
         self._seed = seed
         self._is_ready = False
         self._faults: list[BaseException] = []
+        self._retrying: asyncio.Task[None] | None = None
         self._service: Service | None = None
         self._stop: asyncio.Event | None = None
         self._loop = SimLoop(
@@ -124,7 +125,8 @@ class Life:
         if service is None or self.is_over or self._loop.is_ghost or not self._is_ready:
             return False
         self._world.note("kept inputs are retried")
-        service._spawn(_retried(service), name="retry")
+        # As a request over HTTP does: its task is none of the service's stages.
+        self._retrying = self._loop.create_task(_retried(service), name="retry")
         return True
 
     def is_idle(self) -> bool:
