@@ -21,7 +21,7 @@ class Looks:
         self.seen = 0
         self._due = asyncio.Semaphore(0)
         self._done = asyncio.Semaphore(0)
-        monkeypatch.setattr(following.asyncio, "sleep", self._sleep)
+        monkeypatch.setattr(asyncio, "sleep", self._sleep)
         self._task = asyncio.ensure_future(self._follow(path))
 
     async def _sleep(self, seconds: float) -> None:
