@@ -18,7 +18,7 @@ from support.outside import Listener, Sender, point
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
-COUNT = 3000
+COUNT = 1000
 CONFIG: dict[str, Any] = {
     "streams": {"buses": {"subscribe": "buses/+"}},
     "pool": {"workers": 2, "timeout": "2s"},

@@ -115,6 +115,7 @@ def boxes(
     """Runs both until the block ends.
 
     Args:
+        engine: where the containers are found again.
         image: geoweir's.
         folder: for configuration files.
         config: geoweir's, without ``mqtt`` and ``http``.
@@ -158,9 +159,11 @@ def boxes(
             geoweir.with_volume_mapping(str(folder / f"file-{index}"), path, "ro")
         with mosquitto, geoweir:
             assert wait_for_answer("127.0.0.1", ports[0])
-            found = [
-                engine.containers.get(c.get_wrapped_container().id) for c in (mosquitto, geoweir)
-            ]
-            box = Box(Broker("container", "127.0.0.1", ports[0]), *found, ports[1])
+            box = Box(
+                broker=Broker("container", "127.0.0.1", ports[0]),
+                mosquitto=engine.containers.get(mosquitto.get_wrapped_container().id),
+                geoweir=engine.containers.get(geoweir.get_wrapped_container().id),
+                port=ports[1],
+            )
             eventually(box.is_ready, seconds, box.log)
             yield box
