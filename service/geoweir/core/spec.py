@@ -230,6 +230,7 @@ class WorkerSpec:
     layers: tuple[LayerSpec, ...] = ()
     rasters: tuple[RasterSpec, ...] = ()
     module_path: str | None = None  # folder of the configuration, for users' own steps
+    room: int | None = None  # bytes of memory that are free for layers; None: half of what there is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
