@@ -98,6 +98,7 @@ class _Thread:
         self._on_turn = on_turn
         self._jobs: deque[_Job] = deque()
         self._is_busy = False
+        self._is_ending = False
         self._loop: SimLoop | None = None
 
     def start(self) -> None:
@@ -110,6 +111,10 @@ class _Thread:
         del size
         assert self._loop is not None
         topics, self.topics = self.topics, []
+        if self._is_ending:
+            refused: asyncio.Future[Any] = self._loop.create_future()
+            refused.set_exception(StateError("busy", "the store has ended"))
+            return refused
         job = _Job(run, self._loop.create_future(), changes, topics)
         self._jobs.append(job)
         self._go()
@@ -117,6 +122,7 @@ class _Thread:
 
     def end(self) -> None:
         """What waits is done without a wait: a service that ends in order loses nothing."""
+        self._is_ending = True
         while self._jobs and self._loop is not None and not self._loop.is_ghost:
             self._finish(self._take(), None)
 

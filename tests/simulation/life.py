@@ -19,7 +19,7 @@ from geoweir.app.service import Service
 from geoweir.app.world import World as RealWorld
 from geoweir.core.clocks import Clocks
 from geoweir.core.kept import Selection
-from geoweir.errors import GeoweirError
+from geoweir.errors import GeoweirError, StateError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.pool import slot
 from geoweir.settings.values import Settings, SpillSettings, StateSettings
@@ -221,7 +221,8 @@ class Life:
 
 
 async def _retried(service: Service) -> None:
-    await service._flow.retries.retry(Selection())
+    with contextlib.suppress(StateError):  # who asked is told so
+        await service._flow.retries.retry(Selection())
 
 
 def _hold_to_bounds(service: Service, settings: Settings) -> None:
