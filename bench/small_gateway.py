@@ -14,6 +14,7 @@ kernel said, and beside it a run of the same with 4 GB.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -72,7 +73,9 @@ def prepare(folder: Path) -> None:
     """Both layers, in processes of their own: their memory is none of ours."""
     folder.mkdir(parents=True, exist_ok=True)
     for what in ("small", "large"):
-        subprocess.run([sys.executable, __file__, "--make", what, "--folder", str(folder)], check=True)
+        subprocess.run(
+            [sys.executable, __file__, "--make", what, "--folder", str(folder)], check=True
+        )
 
 
 def make(folder: Path, what: str) -> None:
@@ -84,11 +87,13 @@ def make(folder: Path, what: str) -> None:
         return
     with closing(LayerBuilder(folder, 1_000_000_000)) as builder:
         cells = layers.voronoi(_SMALL)
-        builder.add([str(n) for n in range(len(cells))], [{} for _ in cells], Ragged.from_shapely(cells))
+        builder.add(
+            [str(n) for n in range(len(cells))], [{} for _ in cells], Ragged.from_shapely(cells)
+        )
         builder.write(folder / "small.gwl", {"repaired": 0, "source": "voronoi"}, "EPSG:4326")
 
 
-def inputs(folder: Path, poison: bool) -> Iterator[tuple[str, bytes]]:
+def inputs(folder: Path, *, poison: bool) -> Iterator[tuple[str, bytes]]:
     """Positions for ever."""
     points = np.load(folder / "large/points.npy")
     dice = random.Random(1)
@@ -108,8 +113,6 @@ def inputs(folder: Path, poison: bool) -> Iterator[tuple[str, bytes]]:
 
 def run(folder: Path, image: str, memory: str, minutes: float, *, poison: bool) -> Seen:
     """One run, looked at from outside."""
-    import docker
-
     config = {
         "layers": {
             "small": {"path": "/layers/small.gwl"},
@@ -132,11 +135,11 @@ def run(folder: Path, image: str, memory: str, minutes: float, *, poison: bool) 
     with (
         tempfile.TemporaryDirectory() as scratch,
         boxes(
-            docker.from_env(timeout=600), image, Path(scratch), config,
+            importlib.import_module("docker").from_env(timeout=600), image, Path(scratch), config,
             files=files, folders={"/layers": folder}, memory=memory, seconds=120,
         ) as box,
     ):  # fmt: skip
-        return _watch(box, inputs(folder, poison), minutes * 60)
+        return _watch(box, inputs(folder, poison=poison), minutes * 60)
 
 
 def _watch(box: Box, load: Iterator[tuple[str, bytes]], seconds: float) -> Seen:

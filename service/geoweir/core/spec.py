@@ -245,3 +245,4 @@ class PoolSpec:
     timeout_s: float = 4.0
     memory: int = 150_000_000  # private bytes per worker
     on_failure: Literal["isolate", "drop"] = "isolate"
+    is_sandboxed: bool = True

@@ -166,6 +166,7 @@ def _pool(pool: Pool, thermal: Thermal, memory: MemoryPlan) -> PoolSpec:
         timeout_s=pool.timeout,
         memory=memory.worker,
         on_failure=pool.on_failure,
+        is_sandboxed=pool.sandbox == "strict",
     )
 
 

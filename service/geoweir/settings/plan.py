@@ -20,7 +20,7 @@ def plan(settings: Settings) -> list[str]:
         *_bounds(settings),
         *_memory(settings.memory),
         f"heat      {_heat(settings.thermal)}",
-        "sandbox   not in this version",
+        f"sandbox   {_sandbox(settings)}",
         f"keeps     {_state(settings.state)}",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
@@ -46,6 +46,10 @@ def _bounds(settings: Settings) -> list[str]:
         f"queue     {settings.queue_limit} messages, then {_when_full(settings)}",
         f"window    {window} unacknowledged per stream",
     ]
+
+
+def _sandbox(settings: Settings) -> str:
+    return "strict: seccomp" if settings.pool.is_sandboxed else "off"
 
 
 def _when_full(settings: Settings) -> str:

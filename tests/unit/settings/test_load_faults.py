@@ -224,7 +224,6 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
     ("text", "path", "code"),
     [
         ("map: {draw: true}", "map", "not-built"),
-        ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
         ("queue: {spill: {path: here}}", "queue.spill.path", "no-effect"),
         ("shutdown_grace: 1s", "shutdown_grace", "short-grace"),
         ("mqtt: {session_expiry: 5s}", "mqtt.session_expiry", "short-session"),

@@ -23,7 +23,7 @@ def test_the_plan_says_what_would_run(folder: Folder) -> None:
         "window    10000 inputs or 32MB unacknowledged per stream",
         f"memory    {parts} = 462MB of 2000MB, limit not enforced here",
         "heat      no sensor of the processor: full work at any temperature",
-        "sandbox   not in this version",
+        "sandbox   strict: seccomp",
         "keeps     rejected and reconciled inputs, at most 10000 messages, 8MB, 7d, in memory only",
         "http      127.0.0.1:9108",
         "end       within 10s",

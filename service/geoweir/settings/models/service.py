@@ -64,7 +64,7 @@ class Pool(Section):
     on_failure: Literal["isolate", "drop"] = "isolate"
     """Find the culprit in a failed chunk and save the rest, or drop the chunk whole."""
     sandbox: Literal["strict", "off"] = "strict"
-    """Not in this version: what workers may do after their start."""
+    """Strict: after their start workers open no file or socket and start nothing."""
 
 
 class Thermal(Section):
