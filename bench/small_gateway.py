@@ -170,7 +170,7 @@ def _look(box: Box, seen: Seen) -> None:
     )
     total, faults = 0, 0
     for line in text.splitlines():
-        name, anonymous, major = (part.strip() for part in line.split("|"))
+        name, anonymous, major = (part.strip() for part in line.rsplit("|", 2))
         if not anonymous:
             continue
         size = int(anonymous.split()[1]) * 1024

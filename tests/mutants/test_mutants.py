@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.mutants, pytest.mark.mosquitto, pytest.mark.timeout(30
 
 PACKAGE = Path(geoweir.__file__).parent
 TESTS = Path(__file__).parent.parent
-_SERVICE, _SANDBOX = "unit/pool/test_sandbox.py"
-_CULPRITS = "faults/test_suite_service.py", "faults/test_service_culprits.py"
+_SERVICE, _CULPRITS = "faults/test_suite_service.py", "faults/test_service_culprits.py"
+_SANDBOX = "unit/pool/test_sandbox.py"
 _PORTS, _DISK = "contract/test_ports.py", "faults/test_store_disk.py"
 _NOTHING, _GOES_ON = "loses_nothing_that_was_told_as_kept", "and_the_service_goes_on"
 _FAILED = 1  # pytest's exit status; 2 and above: it could not even ask

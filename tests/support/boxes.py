@@ -157,6 +157,9 @@ def boxes(
             .with_kwargs(**_RESTRICTED, mem_limit=memory, memswap_limit=memory)
         )
         for index, (path, text) in enumerate((files or {}).items()):
+            if Path(path).parent == Path("/etc/geoweir"):
+                (folder / "etc" / Path(path).name).write_text(text, encoding="utf-8")
+                continue
             (folder / f"file-{index}").write_text(text, encoding="utf-8")
             geoweir.with_volume_mapping(str(folder / f"file-{index}"), path, "ro")
         for path, host in (folders or {}).items():
