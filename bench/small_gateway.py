@@ -136,7 +136,7 @@ def run(folder: Path, image: str, memory: str, minutes: float, *, poison: bool) 
         tempfile.TemporaryDirectory() as scratch,
         boxes(
             importlib.import_module("docker").from_env(timeout=600), image, Path(scratch), config,
-            files=files, folders={"/layers": folder}, memory=memory, seconds=120,
+            files=files, folders={"/layers": folder}, memory=memory, saves=False, seconds=120,
         ) as box,
     ):  # fmt: skip
         return _watch(box, inputs(folder, poison=poison), minutes * 60)

@@ -110,6 +110,7 @@ def boxes(
     files: Mapping[str, str] | None = None,
     folders: Mapping[str, Path] | None = None,
     memory: str = "512m",
+    saves: bool = True,
     seconds: float = 60,
 ) -> Iterator[Box]:
     """Runs both until the block ends.
@@ -122,6 +123,7 @@ def boxes(
         files: further files, by their path in the container.
         folders: folders of the host, likewise, to read.
         memory: the container's limit, without swap.
+        saves: whether the broker writes all it holds at each change, which is slow.
         seconds: for the service to become ready.
     """
     broker_image = os.environ.get("GEOWEIR_MOSQUITTO_IMAGE")
@@ -138,7 +140,14 @@ def boxes(
         **config,
     }
     (folder / "etc/geoweir.yaml").write_text(json.dumps(whole), encoding="utf-8")
-    (folder / "mosquitto.conf").write_text(_BROKER, encoding="utf-8")
+    (folder / "mosquitto.conf").write_text(
+        _BROKER
+        if saves
+        else _BROKER.replace(
+            "autosave_on_changes true\nautosave_interval 1", "autosave_interval 600"
+        ),
+        encoding="utf-8",
+    )
     ports = free_port(), free_port()
     with Network() as network:
         mosquitto = (
