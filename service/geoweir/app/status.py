@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isinf
 from typing import Any, Literal
 
@@ -50,6 +50,7 @@ class ServiceStatus:
         lag: LagMeter,
         reporting: Reporting,
         gateway: Callable[[], GatewayReading],
+        certificates: Callable[[], Mapping[str, float]],
         store: SqliteStore,
         spill: FileSpill | None,
         notice: str,
@@ -66,6 +67,7 @@ class ServiceStatus:
         self._queued = flow.weir.qsize
         self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
+        self._certificates = certificates
         self._watchers = flow.observers.__len__
         self._store = store
         self._spill = spill
@@ -267,6 +269,7 @@ class ServiceStatus:
             spill_bytes=spill["bytes"],
             spill_limit=spill["limit"],
             gateway=self._gateway(),
+            certificates={name: end - time.time() for name, end in self._certificates().items()},
         )
 
 

@@ -16,9 +16,10 @@ from typing import Final
 from geoweir.core.backoff import Backoff
 from geoweir.core.lane import Batch, LaneClosed, LaneOpened
 from geoweir.errors import BrokerError
-from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_finished
+from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_any
 from geoweir.mqtt.link import PACKET_ID_MAXIMUM, Arrivals, Greeting, Link, LinkOptions
 from geoweir.mqtt.options import BrokerOptions, OnLink
+from geoweir.mqtt.renewal import RENEWED, Renewal
 from geoweir.ports import Refusal
 
 __all__ = ["MqttInlet"]
@@ -78,6 +79,7 @@ class MqttInlet:
         self._was_paused = False
         self._is_closing = False
         self._finish = asyncio.Event()
+        self._renewal = Renewal()
 
     def __repr__(self) -> str:
         state = "connected" if self._connection else "away"
@@ -114,6 +116,7 @@ class MqttInlet:
         if owed and self._connection is not None:
             self._connection.acknowledge(owed)
         self._adjust_reading()
+        self._renewal.look(len(mids))
 
     def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
         """Acknowledges single inputs, for brokers that forgive disorder."""
@@ -149,6 +152,13 @@ class MqttInlet:
         self._finish.set()
         self._wake.set()
 
+    def renew(self) -> None:
+        """Connects anew when everything that was read is settled: no input comes twice by it."""
+        if self._connection is not None:
+            self._renewal.want()
+            self._adjust_reading()
+            self._renewal.look(len(self._mids))
+
     # The connection.
 
     async def run(self) -> None:
@@ -158,6 +168,7 @@ class MqttInlet:
             why = "closed"
             try:
                 await self._live()
+                why = "closed" if self._finish.is_set() else RENEWED
                 backoff.reset()
             except BrokerError as error:
                 why = str(error)
@@ -166,7 +177,7 @@ class MqttInlet:
                 self._drop(why)
             if was_connected:
                 backoff.reset()
-            if not self._finish.is_set():
+            if not self._finish.is_set() and why is not RENEWED:
                 await pause_before_retry(backoff, self._finish)
 
     async def _live(self) -> None:
@@ -182,10 +193,11 @@ class MqttInlet:
             for topic_filter in self._filters:
                 await connection.subscribe(topic_filter, self._qos)
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
-            await until_finished(connection, self._finish)
+            await until_any(connection, self._finish, self._renewal.ready)
 
     def _drop(self, why: str) -> None:
         self._connection = None
+        self._renewal.over()
         if self._next or self._epoch:
             self._seal()
             self._events.append(LaneClosed(self._lane, self._epoch, why))
@@ -260,7 +272,8 @@ class MqttInlet:
         connection = self._connection
         if connection is None:
             return
-        stop = self._is_full(1.0) or self._is_paused_by_consumer or self._is_closing
+        wanted = not (self._is_paused_by_consumer or self._is_closing or self._renewal.is_wanted)
+        stop = not wanted or self._is_full(1.0)
         if stop and not connection.is_paused:
             connection.pause()
             self._report_paused(paused=True)

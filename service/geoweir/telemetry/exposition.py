@@ -56,6 +56,12 @@ class _Scrape(Collector):
         yield from _store(self._metrics, self._snapshot)
         yield from _service(self._metrics)
         yield from _gateway(self._snapshot.gateway)
+        yield _gauge(
+            "geoweir_certificate_expiry_seconds",
+            "Until our own certificate, and the one that the broker showed, end.",
+            ("certificate",),
+            (((name,), left) for name, left in self._snapshot.certificates.items()),
+        )
 
 
 def _account(snapshot: Snapshot) -> Iterator[Metric]:

@@ -58,6 +58,7 @@ class Snapshot:
     spill_bytes: int = 0
     spill_limit: int = 0  # 0: no spill
     gateway: GatewayReading = GatewayReading()
+    certificates: Mapping[str, float] = field(default_factory=dict)  # seconds until each ends
 
     def workers(self) -> dict[str, int]:
         """Slots by state, every known state named."""
