@@ -67,8 +67,7 @@ def open_tls_broker(folder: Path, server: Certificates) -> Iterator[tuple[Broker
     needs_mosquitto()
     port, other = free_port(), free_port()
     doors = (
-        "per_listener_settings true\n"
-        f"listener {other} 127.0.0.1\nallow_anonymous true\n"
+        f"listener {other} 127.0.0.1\n"
         f"listener {port} 127.0.0.1\n"
         f"cafile {server.authority}\ncertfile {server.chain}\nkeyfile {server.key}\n"
         "require_certificate true\nuse_identity_as_username true\n"
