@@ -241,6 +241,23 @@ async def test_a_broken_connection_brings_back_everything_in_a_new_epoch(bench: 
     assert [event.resumed for event in tap.epochs()] == [False, True]
 
 
+async def test_t35_a_renewed_connection_ends_when_all_is_settled_and_nothing_comes_twice(
+    bench: Bench,
+) -> None:
+    tap, outlet = await bench.inlet(), await bench.outlet()
+    await outlet.send(numbered(20))
+    await tap.until(lambda: len(tap.payloads()) == 20)
+    tap.inlet.settle("in", 1, 11)
+    tap.inlet.renew()
+    outlet.renew()
+    assert await outlet.send([Outgoing("in/x", b"new")]) == [None]  # by the new connection
+    assert len(tap.epochs()) == 1, "it left before everything was settled"
+    tap.inlet.settle("in", 1, 19)
+    await tap.until(lambda: len(tap.payloads()) > 20)
+    assert tap.payloads() == [*texts(20), b"new"]
+    assert [event.resumed for event in tap.epochs()] == [False, True]
+
+
 async def test_receipts_of_a_closed_epoch_confirm_nothing(bench: Bench) -> None:
     tap, outlet = await bench.inlet(), await bench.outlet()
     await outlet.send(numbered(5))
