@@ -101,7 +101,8 @@ class Attackers:
         """Takes note of an outcome, and keeps nothing else."""
         body = message.body
         if message.topic.startswith("out/"):
-            self.ended[body["properties"]["n"]].append("published/")
+            status = body["geoweir"]["status"]
+            self.ended[body["properties"]["n"]].append(f"published/{status}")
         elif message.topic.startswith("geoweir/rejected/"):
             self.ended[_number(body["topic"])].append(f"rejected/{body['reason']}")
         else:
@@ -115,7 +116,10 @@ class Attackers:
             found[number].update(self.ended.get(n) or ["nothing"])
         rows = [
             f"| {kind.row} | {kind.what} | {sum(found[number].values())} | "
-            + ", ".join(f"{count} {outcome.rstrip('/')}" for outcome, count in found[number].items())
+            + ", ".join(
+                f"{count} {outcome.removesuffix('/valid')}"
+                for outcome, count in found[number].items()
+            )
             + " |"
             for number, kind in enumerate(KINDS)
         ]

@@ -29,7 +29,7 @@ class Kind:
         row: of the threat table.
         what: in a few words.
         make: the payload of the input of a number.
-        due: outcome and reason, ``published/`` without one.
+        due: outcome and reason, and of what is published its status.
         every: it comes in one of so many rounds, for those that are large.
     """
 
@@ -116,9 +116,13 @@ _TEXTS = ("[/]", "[bold]x", "<img src=x onerror=alert(1)>", "\x1b[31mred", "=cmd
 KINDS: tuple[Kind, ...] = (
     Kind(1, "collections 5 deep", lambda _: _nested(5), "rejected/depth"),
     Kind(1, "collections 20,000 deep", lambda _: _nested(_DEEP), "rejected/depth", every=5),
-    Kind(2, "a ring of 250 that crosses itself", lambda n: _polygon(n, _star(251)), "published/"),
-    Kind(2, "one of 1,500", lambda n: _polygon(n, _star(1501)), "published/", every=2),
-    Kind(3, "a comb of 2,003 across all areas", lambda n: _polygon(n, _comb(1000)), "published/"),
+    Kind(
+        2, "a ring of 250 that crosses itself", lambda n: _polygon(n, _star(251)), "published/error"
+    ),
+    Kind(2, "one of 1,500", lambda n: _polygon(n, _star(1501)), "published/error", every=2),
+    Kind(
+        3, "a comb of 2,003 across all areas", lambda n: _polygon(n, _comb(1000)), "published/valid"
+    ),
     Kind(4, "a ring of 30,000", lambda n: _polygon(n, _circle(30_000)), "rejected/vertices", 5),
     Kind(9, "300,000 empty lists", lambda _: _brackets(300_000), "rejected/shape", every=5),
     Kind(9, "1,200,000 empty lists", lambda _: _brackets(1_200_000), "rejected/payload", every=10),
@@ -126,17 +130,23 @@ KINDS: tuple[Kind, ...] = (
     Kind(11, "NaN", lambda n: _position(n, "[NaN, 1]"), "rejected/json"),
     Kind(11, "1e400", lambda n: _position(n, "[1e400, 1]"), "rejected/json"),
     Kind(11, "1e300", lambda n: _position(n, "[1e300, 1]"), "rejected/coordinate"),
-    Kind(12, "an id over 2^64", lambda n: _feature(n, ident=2**64 + n), "published/"),
+    Kind(12, "an id over 2^64", lambda n: _feature(n, ident=2**64 + n), "published/valid"),
     Kind(13, "year 9999", lambda n: _feature(n, time="9999-12-31T00:00:00Z"), "rejected/time"),
     Kind(13, "1e18 seconds", lambda n: _feature(n, time=10**18), "rejected/time"),
     Kind(13, "tomorrow", lambda n: _feature(n, time=time.time() + 86_400), "rejected/ahead"),
     Kind(
-        15, "ids made to cut", lambda n: _feature(n, ident=_TOPICS[n % len(_TOPICS)]), "published/"
+        15,
+        "ids made to cut",
+        lambda n: _feature(n, ident=_TOPICS[n % len(_TOPICS)]),
+        "published/valid",
     ),
     Kind(19, "nadgrids", lambda n: _crs(n, "+proj=longlat +nadgrids=/etc/passwd"), "rejected/crs"),
     Kind(19, "an unknown name", lambda n: _crs(n, f"EPSG:9{n:07}"), "rejected/crs"),
     Kind(19, "EPSG:4326 and NUL", lambda n: _crs(n, "EPSG:4326\0"), "rejected/crs"),
     Kind(
-        29, "markup and escapes", lambda n: _feature(n, ident=_TEXTS[n % len(_TEXTS)]), "published/"
+        29,
+        "markup and escapes",
+        lambda n: _feature(n, ident=_TEXTS[n % len(_TEXTS)]),
+        "published/valid",
     ),
 )
