@@ -11,9 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.auditing import audited
 from support.brokers import Broker, needs_mosquitto, open_mosquitto
 from support.classify import Book, Verdict
 from support.eventually import eventually
@@ -28,7 +26,7 @@ from support.mischief import write_mischief
 from support.mosquitto import free_port
 from support.outside import Listener, Sender, point
 from support.proxy import Proxy, proxy_to
-from support.service import Geoweir, clean_environment
+from support.service import Geoweir
 
 __all__ = ["ROWS", "TABLES", "Scene", "full", "merged", "open_scene", "size"]
 
@@ -277,17 +275,14 @@ class Scene:
 
     def _check_audit(self) -> None:
         """``geoweir audit`` sees of a last stretch what the service says of it."""
-        with _audit(self.service) as audit:
+        with audited(self.service) as audit:
             before = self.service.stream("s")
             sent = dict.fromkeys(self.sent)
             self.send(_CODA)
             self.drain(but=sent)
             last = [due for name, due in self.sent.items() if name not in sent]
             after = self.service.stream("s")
-            audit.process.send_signal(signal.SIGTERM)
-            out, errors = audit.process.communicate(timeout=30)
-        assert audit.process.returncode == 0, errors
-        report = json.loads(out)
+            report = audit.end()
         assert report["unaccounted"] == 0
         seen, reported = (report["streams"]["s"][side] for side in ("seen", "reported"))
         due = {o: last.count(o) for o in ("published", "filtered", "rejected")}
@@ -336,38 +331,6 @@ class Scene:
         if path := os.environ.get("GEOWEIR_FAULTS_REPORT"):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-
-
-@dataclass(frozen=True, slots=True)
-class _Audit:
-    process: subprocess.Popen[str]
-
-
-@contextlib.contextmanager
-def _audit(service: Geoweir) -> Iterator[_Audit]:
-    """A ``geoweir audit --json`` that follows the topics already."""
-    errors = service.folder / "audit.log"
-    with (
-        errors.open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "geoweir", "audit", "-c", str(service.file), "--json"],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=service.folder,
-            env=clean_environment(),
-        ) as process,
-    ):
-        try:
-            eventually(
-                lambda: "follows the topics" in errors.read_text() or process.poll() is not None,
-                30,
-                errors.read_text,
-            )
-            assert process.poll() is None, errors.read_text()
-            yield _Audit(process)
-        finally:
-            process.kill()
 
 
 @contextlib.contextmanager

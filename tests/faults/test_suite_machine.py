@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import shutil
+import signal
 import struct
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from faults.scene import Scene, full, open_scene, size
+from faults.scene import Scene, full, merged, open_scene, size
 from geoweir.core.kept import Selection
 from geoweir.store.reading import open_for_reading
 from support.disks import enlarge, small_disk
@@ -128,6 +129,28 @@ def test_i_layers_are_replaced_under_load(tmp_path: Path) -> None:
         scene.finish(what=f"{swaps} layers, one after the other")
         assert len(versions) == swaps
         assert scene.service.log().count("worker-restarted") == 0
+
+
+def test_i_the_configuration_is_changed_under_load(tmp_path: Path) -> None:
+    reloads = size(2, 20)
+    with open_scene("i configuration changed", tmp_path) as scene:
+        with scene.feeding(size(1500, 20_000), reloads * 4):
+            for number in range(reloads):
+                changed = merged(json.loads(scene.service.file.read_text()), chunks(32 + number))
+                with scene.recovery():
+                    scene.service.configure(changed)
+                    scene.service.signal(signal.SIGHUP)
+                    eventually(lambda n=number: lives(scene) == n + 2, 60)  # type: ignore[misc]
+        scene.finish(what=f"SIGHUP {reloads} times, each with another configuration")
+        assert scene.service.log().count(" reloaded") == reloads
+
+
+def chunks(most: int) -> dict[str, Any]:
+    return {"pool": {"chunk": most}}
+
+
+def lives(scene: Scene) -> int:
+    return scene.service.output().count("geoweir is ready")
 
 
 def in_use(scene: Scene, version: str) -> bool:

@@ -117,6 +117,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def unwind(self) -> None:
         """Ends a ghost's tasks, so that nothing of it is left."""
+        self.call_soon(self.stop)  # what a life that was stopped had ready is over
+        self.run_forever()
         tasks = asyncio.all_tasks(self)
         self.set_exception_handler(lambda *_: None)
         for task in tasks:

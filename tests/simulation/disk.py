@@ -98,6 +98,8 @@ class _Thread:
         self._on_turn = on_turn
         self._jobs: deque[_Job] = deque()
         self._is_busy = False
+        self._is_ending = False
+        self._doing: tuple[list[_Job], _Transaction | None] | None = None
         self._loop: SimLoop | None = None
 
     def start(self) -> None:
@@ -110,6 +112,10 @@ class _Thread:
         del size
         assert self._loop is not None
         topics, self.topics = self.topics, []
+        if self._is_ending:
+            refused: asyncio.Future[Any] = self._loop.create_future()
+            refused.set_exception(StateError("busy", "the store has ended"))
+            return refused
         job = _Job(run, self._loop.create_future(), changes, topics)
         self._jobs.append(job)
         self._go()
@@ -117,6 +123,10 @@ class _Thread:
 
     def end(self) -> None:
         """What waits is done without a wait: a service that ends in order loses nothing."""
+        self._is_ending = True
+        if self._doing is not None and self._loop is not None and not self._loop.is_ghost:
+            self._finish(*self._doing)
+            self._doing = None
         while self._jobs and self._loop is not None and not self._loop.is_ghost:
             self._finish(self._take(), None)
 
@@ -134,7 +144,8 @@ class _Thread:
             if jobs[0].changes:
                 transaction = _written(disk, jobs)
             seconds = disk.rng.uniform(0.0001, disk.slow_s)
-            disk.world.after(seconds, lambda: self._turn(jobs, transaction))
+            self._doing = jobs, transaction
+            disk.world.after(seconds, self._turn)
 
     def _take(self) -> list[_Job]:
         taken = [self._jobs.popleft()]
@@ -142,11 +153,12 @@ class _Thread:
             taken.append(self._jobs.popleft())
         return taken
 
-    def _turn(self, jobs: list[_Job], transaction: _Transaction | None) -> None:
-        if self._loop is None or self._loop.is_ghost:
+    def _turn(self) -> None:
+        if self._loop is None or self._loop.is_ghost or self._doing is None:
             return
+        doing, self._doing = self._doing, None
         self._is_busy = False
-        self._finish(jobs, transaction)
+        self._finish(*doing)
         self._go()
 
     def _finish(self, jobs: list[_Job], transaction: _Transaction | None) -> None:

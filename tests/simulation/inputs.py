@@ -40,6 +40,7 @@ class Input:
     Attributes:
         number: counts within the stream, in the order of publishing.
         deliveries: how often the broker sent it to the service.
+        returns: how often it came back from the spill.
         outcomes: each kind of outcome message that the broker answered, with its keys.
         is_lost: the broker itself lost it.
         is_acknowledged: the broker has its PUBACK.
@@ -50,6 +51,7 @@ class Input:
     device: str
     plan: Plan
     deliveries: int = 0
+    returns: int = 0
     outcomes: dict[str, list[str]] = field(default_factory=dict)
     is_lost: bool = False
     is_acknowledged: bool = False

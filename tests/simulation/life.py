@@ -7,7 +7,7 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +19,15 @@ from geoweir.app.service import Service
 from geoweir.app.world import World as RealWorld
 from geoweir.core.clocks import Clocks
 from geoweir.core.kept import Selection
-from geoweir.errors import GeoweirError
+from geoweir.errors import GeoweirError, StateError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.pool import slot
-from geoweir.settings.values import Settings, StateSettings
+from geoweir.settings.values import Settings, SpillSettings, StateSettings
 from geoweir.store.kept import Bounds
 from geoweir.telemetry import lag
 from simulation.clockwork import EPOCH, SimLoop, World
 from simulation.disk import Disk, SimStore
+from simulation.files import Folder, SimSpill
 from simulation.network import Network
 from simulation.oracle import Broken
 from simulation.workers import Workers
@@ -40,10 +41,30 @@ _PENDING = 512
 class _Ports(RealWorld):
     """What the service touches, simulated; inlets and outlet are the real ones."""
 
-    def __init__(self, options: BrokerOptions, clocks: Clocks, disk: Disk) -> None:
+    def __init__(
+        self,
+        options: BrokerOptions,
+        clocks: Clocks,
+        disk: Disk,
+        folder: Folder,
+        brought_back: Callable[[str], None],
+    ) -> None:
         super().__init__(options)
         self.clocks = clocks
+        self.spilled: SimSpill | None = None
         self._disk = disk
+        self._folder = folder
+        self._brought_back = brought_back
+
+    def spill(self, settings: SpillSettings, streams: Iterable[str], *, events: Any) -> SimSpill:
+        self.spilled = SimSpill(
+            self._folder,
+            settings.limit,
+            streams=streams,
+            events=events,
+            brought_back=self._brought_back,
+        )
+        return self.spilled
 
     def store(self, state: StateSettings, *, events: Any) -> SimStore:
         bounds = Bounds(messages=state.messages, size=state.size, age_s=state.age_s)
@@ -65,6 +86,8 @@ class Life:
         settings: Settings,
         network: Network,
         disk: Disk,
+        folder: Folder,
+        brought_back: Callable[[str], None],
         workers: Workers,
     ) -> None:
         self.is_over = False
@@ -72,10 +95,14 @@ class Life:
         self._settings = settings
         self._network = network
         self._disk = disk
+        self._folder = folder
+        self._brought_back = brought_back
+        self._ports: _Ports | None = None
         self._workers = workers
         self._seed = seed
         self._is_ready = False
         self._faults: list[BaseException] = []
+        self._retrying: asyncio.Task[None] | None = None
         self._service: Service | None = None
         self._stop: asyncio.Event | None = None
         self._loop = SimLoop(
@@ -98,6 +125,7 @@ class Life:
                 self.is_over = True
                 self._loop.crash()
                 self._loop.unwind()
+                self._folder.close_all()
         if self._faults:
             raise self._faults[0]
 
@@ -108,6 +136,9 @@ class Life:
         self._world.note("the service is killed")
         self._loop.crash()
         self._disk.crash()
+        if self._ports is not None and self._ports.spilled is not None:
+            self._ports.spilled.die()
+            self._folder.crash()
         for connection in list(self._network.connections):
             connection.die()
         self._network.connections.clear()
@@ -124,12 +155,15 @@ class Life:
         if service is None or self.is_over or self._loop.is_ghost or not self._is_ready:
             return False
         self._world.note("kept inputs are retried")
-        service._spawn(_retried(service), name="retry")
+        # As a request over HTTP does: its task is none of the service's stages.
+        self._retrying = self._loop.create_task(_retried(service), name="retry")
         return True
 
     def is_idle(self) -> bool:
-        """Whether it holds nothing."""
-        return self._service is not None and not sum(self._service.held().values())
+        """Whether it is ready, and holds nothing."""
+        return (
+            self._is_ready and self._service is not None and not sum(self._service.held().values())
+        )
 
     async def _main(self) -> None:
         clocks = Clocks(monotonic=self._loop.time, wall=lambda: EPOCH + self._loop.time())
@@ -142,12 +176,13 @@ class Life:
             session_expiry_s=int(self._settings.mqtt.session_expiry_s),
         )
         self._stop = asyncio.Event()
+        self._ports = _Ports(options, clocks, self._disk, self._folder, self._brought_back)
         self._service = Service(
             self._settings,
             options,
             waits_for_broker=True,
             show=_face,
-            world=_Ports(options, clocks, self._disk),
+            world=self._ports,
         )
         self._world.note("the service starts")
         try:
@@ -156,7 +191,8 @@ class Life:
             if self._is_ready:
                 raise
             # As at a process: it ends with a line, and whoever supervises it starts it again.
-            self._world.note(f"the service can't start: {error}")
+            why = str(error).replace(str(self._folder.path), "SPILL")  # a path of this run alone
+            self._world.note(f"the service can't start: {why}")
         self._world.note("the service has ended")
 
     def _ready(self, _: str) -> None:
@@ -185,7 +221,8 @@ class Life:
 
 
 async def _retried(service: Service) -> None:
-    await service._flow.retries.retry(Selection())
+    with contextlib.suppress(StateError):  # who asked is told so
+        await service._flow.retries.retry(Selection())
 
 
 def _hold_to_bounds(service: Service, settings: Settings) -> None:

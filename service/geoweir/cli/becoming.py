@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
 
-__all__ = ["add_arguments", "become", "read_plan"]
+__all__ = ["add_arguments", "become", "become_again", "read_plan"]
 
 
 def become(command: str, plan: Plan, *, config: str, debug: bool) -> NoReturn:
@@ -33,6 +34,13 @@ def become(command: str, plan: Plan, *, config: str, debug: bool) -> NoReturn:
     os.execv(  # noqa: S606 - ourselves
         sys.executable, [sys.executable, *safely, "-m", "geoweir", *arguments]
     )
+
+
+def become_again(command: str, plan: Plan, *, config: str, debug: bool) -> NoReturn:
+    """Replaces a service by itself with another plan."""
+    # Until the loop of the next life listens, a second SIGHUP must not end us; exec keeps this.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    become(command, plan, config=config, debug=debug)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from geoweir.cli.becoming import add_arguments, become, read_plan
-from geoweir.cli.reloading import fresh_plan
-from geoweir.errors import ConfigurationError
+from geoweir.cli.becoming import add_arguments, become_again, read_plan
+from geoweir.cli.following import follow_until
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
@@ -37,10 +36,8 @@ def run(args: argparse.Namespace) -> int:
     environment = dict(os.environ)  # some of it leaves, so that no child has it
     following = asyncio.run(_serve(plan, args.config))
     if following is not None:
-        # Until the loop of the next life listens, a second one must not end us; exec keeps this.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.environ.update(environment)
-        become("serve", following, config=args.config, debug=args.debug)
+        become_again("serve", following, config=args.config, debug=args.debug)
     return 0
 
 
@@ -60,7 +57,6 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    following: list[Plan] = []
     service = Service(
         settings,
         broker_options(settings.mqtt),
@@ -69,33 +65,13 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
         earlier=plan.earlier,
     )
 
-    async def follow() -> None:
-        """Looks at the configuration when SIGHUP says so, until it has another one."""
-        while True:
-            await asked.wait()
-            asked.clear()
-            service.look_at_layers()
-            try:
-                fresh = await fresh_plan(config, processes=1, before=plan)
-            except ConfigurationError as error:
-                service.refuse_configuration(str(error))
-                continue
-            if fresh is None:
-                service.keep_configuration()
-                continue
-            following.append(fresh)
-            service.leave_for("another configuration")
-            stop.set()
-            return
-
-    asked = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
-    async with asyncio.TaskGroup() as tasks:
-        follower = tasks.create_task(follow(), name="follow-configuration")
-        watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
-        async with watchdog.watching():
-            await service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
-        follower.cancel()
-    if not following:
-        return None
-    return msgspec.structs.replace(following[0], earlier=service.earlier_totals())
+    watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
+    async with watchdog.watching():
+        fresh = await follow_until(
+            service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True)),
+            config=config,
+            plan=plan,
+            who=service,
+            stop=stop,
+        )
+    return fresh and msgspec.structs.replace(fresh, earlier=service.earlier_totals())

@@ -9,7 +9,10 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from geoweir.cli.becoming import add_arguments, read_plan
+import msgspec
+
+from geoweir.cli.becoming import add_arguments, become_again, read_plan
+from geoweir.cli.following import follow_until
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
@@ -28,11 +31,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    asyncio.run(_serve(read_plan(args.descriptor), debug=args.debug))
+    following = asyncio.run(_serve(read_plan(args.descriptor), args.config, debug=args.debug))
+    if following is not None:
+        become_again("supervise", following, config=args.config, debug=args.debug)
     return 0
 
 
-async def _serve(plan: Plan, *, debug: bool) -> None:
+async def _serve(plan: Plan, config: str, *, debug: bool) -> Plan | None:
+    """Supervises until it is asked to stop; the plan to go on with, if that was for another one."""
     from geoweir.app.fleet.supervisor import Supervisor
     from geoweir.app.watchdog import Watchdog
     from geoweir.telemetry.log import configure
@@ -48,4 +54,11 @@ async def _serve(plan: Plan, *, debug: bool) -> None:
     supervisor = Supervisor(plan, debug=debug)
     watchdog = Watchdog(notifier, supervisor.status, plan.settings.watchdog.interval_s)
     async with watchdog.watching():
-        await supervisor.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True))
+        fresh = await follow_until(
+            supervisor.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True)),
+            config=config,
+            plan=plan,
+            who=supervisor,
+            stop=stop,
+        )
+    return fresh and msgspec.structs.replace(fresh, left=supervisor.left())

@@ -73,6 +73,7 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
         watchdog=WatchdogSettings(
             notifies=config.watchdog.systemd, interval_s=config.watchdog.interval
         ),
+        reload_watch_s=config.reload.watch,
         log=LogSettings(level=config.log.level, format=config.log.format),
         config_path=str(path),
         module_path=str(folder),

@@ -127,6 +127,7 @@ class Settings:
     http: HttpSettings = HttpSettings()
     shutdown_grace_s: float = 10.0
     watchdog: WatchdogSettings = WatchdogSettings()
+    reload_watch_s: float | None = None
     log: LogSettings = LogSettings()
     config_path: str = ""
     module_path: str | None = None  # folder of the configuration: users' own steps stand there

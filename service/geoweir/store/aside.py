@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 
 from geoweir.errors import StateError
 
-__all__ = ["MOST_ASIDE", "move_aside", "sync_folder"]
+__all__ = ["MOST_ASIDE", "move_aside", "sync_files", "sync_folder"]
 
 #: Files put aside that one store may leave behind: a dying card must not be filled with them.
 MOST_ASIDE: Final = 8
@@ -52,6 +53,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Makes files, and their names in their folder, durable as they are; those that there are."""
+    there = [path for path in paths if path.exists()]
+    for path in there:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    for folder in {path.parent for path in there}:
+        sync_folder(folder)
 
 
 def _glob_name(path: Path) -> str:

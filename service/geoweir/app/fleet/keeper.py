@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from geoweir.app.fleet import accounts
 from geoweir.app.fleet.life import Life
-from geoweir.app.fleet.wire import Assignment, Failed, Report
+from geoweir.app.fleet.wire import Assignment, Failed, Left, Report
 from geoweir.core.backoff import Backoff
 from geoweir.errors import GeoweirError, WorkerError
 from geoweir.telemetry import merged
@@ -96,6 +96,18 @@ class Keeper:
         self._leaving.set()
         if self.life is not None:
             self.life.signal(signal.SIGTERM)
+
+    def inherit(self, left: Left, streams: Iterable[str]) -> None:
+        """Adds what processes left under another configuration, of streams that are there still."""
+        names = set(streams)
+        ours = {name: counts for name, counts in left.account["streams"].items() if name in names}
+        self.past_account = accounts.total([self.past_account, {**left.account, "streams": ours}])
+        self.past_page = merged.merge([self.past_page, merged.read(left.metrics)], {}, 0)
+
+    def look_at_layers(self) -> None:
+        """Has the process look at its files of layers."""
+        if self.life is not None and self.life.is_ready:
+            self.life.signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """Ends the process at once."""

@@ -64,6 +64,7 @@ class Member:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._look_at_layers)
         reader, self._writer = await asyncio.open_connection(sock=self._channel)
         assignment = await hear_supervisor(reader)
         if not isinstance(assignment, Assignment):
@@ -82,6 +83,10 @@ class Member:
         finally:
             await self._hang_up(self._writer)
         return 0
+
+    def _look_at_layers(self) -> None:
+        if self._service is not None:
+            self._service.look_at_layers()
 
     async def _serve(self, assignment: Assignment) -> None:
         settings = assignment.settings

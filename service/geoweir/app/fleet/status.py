@@ -37,6 +37,7 @@ class FleetStatus:
 
     Attributes:
         state: of the whole.
+        is_reload_good: whether the configuration is the one that was last asked for.
     """
 
     def __init__(self, keepers: Sequence[Keeper], *, streams: Iterable[str], version: str) -> None:
@@ -49,6 +50,7 @@ class FleetStatus:
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         self.state: Any = "starting"
+        self.is_reload_good = True
 
     def account(self) -> dict[str, Any]:
         """The sum, with what ended processes left, and each process beside it."""
@@ -155,7 +157,13 @@ class FleetStatus:
             return {f'{name}{{process="{n}"}}': value for n, value in enumerate(values)}
 
         up, deaths = "geoweir_process_up", "geoweir_process_deaths_total"
+        reloaded = "geoweir_config_last_reload_successful"
         return {
+            reloaded: merged.Family(
+                "1 unless a changed configuration was refused.",
+                "gauge",
+                {reloaded: float(self.is_reload_good)},
+            ),
             up: merged.Family(
                 "1 while the process is there and ready.",
                 "gauge",

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
+from geoweir.app.fleet import accounts
 from geoweir.app.fleet.keeper import Keeper
 from geoweir.app.fleet.kept import FleetKept
 from geoweir.app.fleet.life import Life
 from geoweir.app.fleet.split import loses_retained
 from geoweir.app.fleet.status import FleetStatus
-from geoweir.app.fleet.wire import Assignment, Plan
+from geoweir.app.fleet.wire import Assignment, Left, Plan
 from geoweir.errors import WorkerError
 from geoweir.settings.units import duration_text
+from geoweir.telemetry import merged
 from geoweir.telemetry.log import LOGGER, write
 from geoweir.web.server import HttpServer
 
@@ -53,6 +55,7 @@ class Supervisor:
             version=self._version,
         )
         self._news = asyncio.Event()
+        self._why = "asked to stop"
 
     @property
     def status(self) -> FleetStatus:
@@ -96,6 +99,33 @@ class Supervisor:
                     task.cancel()
         self._conclude()
 
+    def left(self) -> Left:
+        """What the processes leave to the sums, after the end."""
+        account = accounts.total(keeper.past_account for keeper in self._keepers)
+        page = merged.merge((keeper.past_page for keeper in self._keepers), {}, 0)
+        return Left(account, merged.write(page))
+
+    # A changed configuration.
+
+    def leave_for(self, why: str) -> None:
+        """What the log says of the end that comes now."""
+        self._why = why
+
+    def refuse_configuration(self, why: str) -> None:
+        """A changed configuration can't be taken up: this one goes on."""
+        write(LOGGER, logging.ERROR, "reload-refused", detail=why)
+        self._status.is_reload_good = False
+
+    def keep_configuration(self) -> None:
+        """The configuration says what it said."""
+        write(LOGGER, logging.INFO, "reload-unneeded")
+        self._status.is_reload_good = True
+
+    def look_at_layers(self) -> None:
+        """Has every process look at its files of layers now."""
+        for keeper in self._keepers:
+            keeper.look_at_layers()
+
     async def refresh(self) -> None:
         """Asks every process how it is, and waits for the answers, not for long."""
         now = time.monotonic()
@@ -108,9 +138,15 @@ class Supervisor:
             await asyncio.wait(asked, timeout=_ANSWER_S)
 
     def _hire(self, url: str) -> None:
+        left = self._plan.left
+        # A broker that is away while we change is no reason to end.
+        waits = self._plan.waits_for_broker or left is not None
         for index, settings in enumerate(self._plan.members):
-            assignment = Assignment(index, settings, url, self._plan.waits_for_broker)
+            assignment = Assignment(index, settings, url, waits)
             self._keepers.append(Keeper(assignment, debug=self._debug, on_news=self._news.set))
+        if left is not None:
+            self._keepers[0].inherit(left, [s.name for s in self._plan.settings.streams])
+            write(LOGGER, logging.INFO, "reloaded")
 
     def _explain(self) -> None:
         lost = loses_retained(self._plan.settings)
@@ -148,7 +184,9 @@ class Supervisor:
     async def _drain(self, keeping: list[asyncio.Task[None]]) -> None:
         grace_s = self._plan.settings.shutdown_grace_s
         self._status.state = "draining"
-        write(LOGGER, logging.INFO, "draining", processes=len(keeping), grace_s=grace_s)
+        write(
+            LOGGER, logging.INFO, "draining", why=self._why, processes=len(keeping), grace_s=grace_s
+        )
         for keeper in self._keepers:
             keeper.leave()
         _, late = await asyncio.wait(keeping, timeout=grace_s + _EXIT_S)

@@ -23,6 +23,7 @@ __all__ = [
     "Failed",
     "Forward",
     "FromMember",
+    "Left",
     "Plan",
     "Ready",
     "Report",
@@ -38,16 +39,25 @@ _HEADER: Final = 4
 _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
+class Left(Struct, frozen=True):
+    """What processes that ended go on adding to the sums: their account and page of metrics."""
+
+    account: dict[str, Any]
+    metrics: bytes
+
+
 class Plan(Struct, frozen=True):
     """What ``run`` hands on to what it becomes, and a service to itself with another configuration.
 
-    ``earlier``: the account's totals by stream, where the service was one before.
+    ``earlier``: the account's totals by stream, where the service was one before. ``left``: what
+    a supervisor's processes left.
     """
 
     settings: Settings
     members: tuple[Settings, ...]
     waits_for_broker: bool
     earlier: dict[str, EarlierTotals] | None = None
+    left: Left | None = None
 
 
 class Assignment(Struct, frozen=True, tag=True):

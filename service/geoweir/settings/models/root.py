@@ -15,6 +15,7 @@ from geoweir.settings.models.service import (
     Map,
     Pool,
     Queue,
+    Reload,
     State,
     Thermal,
     Watchdog,
@@ -52,6 +53,8 @@ class Config(Section):
     """Signs of life."""
     map: Map = Map()
     """Not in this version: the live map."""
+    reload: Reload = Reload()
+    """When the configuration is read again."""
     log: Log = Log()
     """What is logged."""
     shutdown_grace: Annotated[float, duration("100ms", "10m")] = 10.0

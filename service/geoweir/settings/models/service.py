@@ -17,7 +17,7 @@ from geoweir.settings.models.types import (
     size,
 )
 
-__all__ = ["Http", "Log", "Map", "Pool", "Queue", "State", "Thermal", "Watchdog"]
+__all__ = ["Http", "Log", "Map", "Pool", "Queue", "Reload", "State", "Thermal", "Watchdog"]
 
 
 def _listen(value: str) -> str:
@@ -127,6 +127,13 @@ class Watchdog(Section):
     """Not in this version, and systemd's job: a watchdog device."""
     interval: Annotated[float, duration("100ms", "10m")] = 2.0
     """The longest time between two signs of life."""
+
+
+class Reload(Section):
+    """When the configuration is read again; SIGHUP always asks for it."""
+
+    watch: Annotated[float, duration("1s", "1h")] | None = None
+    """How often the configuration's file is looked at for a change; null: only SIGHUP."""
 
 
 class Log(Section):

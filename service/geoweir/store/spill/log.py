@@ -22,7 +22,7 @@ from typing import Final
 
 from geoweir.core.lane import DURABLE
 from geoweir.core.spilled import Carried, Spilled, SpilledTotals
-from geoweir.store.aside import MOST_ASIDE, sync_folder
+from geoweir.store.aside import MOST_ASIDE, sync_files, sync_folder
 from geoweir.store.spill.note import ReleaseNote
 from geoweir.store.spill.segment import Segment, UnfitSegmentError
 
@@ -55,6 +55,8 @@ class SpillLog:
             folder.mkdir(mode=0o700)
             sync_folder(folder.parent)
         self._segments = self._open(on_damage)
+        if self._segments:  # whole records that an earlier life wrote, and may not have synced
+            sync_files([self._segments[-1].path])
         self._head_file = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._note = ReleaseNote(folder)
         self._head = _read_number(self._head_file) or 1
@@ -190,6 +192,8 @@ class SpillLog:
                 sync_folder(self._folder)
             self._segments.popleft()
             segment.remove()
+            # One by one, or a power cut may bring an early one back without those between.
+            sync_folder(self._folder)
 
     def _open(self, on_damage: Callable[[str, int], None]) -> deque[Segment]:
         segments: deque[Segment] = deque()

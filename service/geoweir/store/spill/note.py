@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from geoweir.store.aside import sync_folder
+from geoweir.store.aside import sync_files, sync_folder
 
 __all__ = ["ReleaseNote"]
 
@@ -42,6 +42,8 @@ class ReleaseNote:
     def __init__(self, folder: Path) -> None:
         self._paths = (folder / "released.0", folder / "released.1")
         self._folder = folder
+        # Readable is not yet durable: an earlier life may have ended, or failed, before its sync.
+        sync_files(self._paths)
         found = [content for path in self._paths if (content := _read(path)) is not None]
         self._generation = 0
         self.released: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -275,3 +276,40 @@ def test_without_a_note_of_what_was_released_everything_may_have_been(
     assert again.carried().durable == []
     assert everything(again) == [1, 2, 3]
     again.close()
+
+
+def test_files_go_durably_one_by_one(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logs.open(segment_bytes=100)
+    for number in range(8):
+        log.append(records(number))
+    left: list[list[str]] = []
+
+    def sync(folder: Path) -> None:
+        left.append(sorted(path.name for path in folder.glob("*.spill")))
+
+    monkeypatch.setattr("geoweir.store.spill.log.sync_folder", sync)
+    before = len(list(logs.folder.glob("*.spill")))
+    log.settle(8)
+    # A power cut between two of them would bring back an early one without those behind it.
+    counts = [before, *map(len, left)]
+    assert max(one - other for one, other in itertools.pairwise(counts)) == 1
+    assert len(left) > 2
+    log.close()
+
+
+def test_what_an_earlier_life_left_is_made_durable_before_it_is_relied_on(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logs.open()
+    log.append(records(1, 2))
+    log.release(1, ())
+    log.close()
+    synced: list[str] = []
+
+    def sync(paths: list[Path]) -> None:
+        synced.extend(path.name for path in paths if path.exists())
+
+    monkeypatch.setattr("geoweir.store.spill.log.sync_files", sync)
+    monkeypatch.setattr("geoweir.store.spill.note.sync_files", sync)
+    logs.open().close()
+    assert sorted(synced) == ["00000000000000000001.spill", "released.0", "released.1"]
