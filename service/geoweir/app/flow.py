@@ -39,6 +39,7 @@ from geoweir.stages.weir import Weir
 from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.observers import Observers
+from geoweir.telemetry.snapshot import MEMORIES
 
 __all__ = ["Flow"]
 
@@ -143,7 +144,7 @@ class Flow:
             confirmed |= {lane.name: lane for lane in self.spilling.lanes.values()}
         self.guard = None if lives is None else self._make_guard(lives)
         self._intakes = [
-            self._make_intake(stream, inlet)
+            (stream.name, self._make_intake(stream, inlet))
             for stream in settings.streams
             for inlet in (inlets[stream.name], lanes[stream.name])
         ]
@@ -156,6 +157,17 @@ class Flow:
         for stream, waiting in (self.spilling.waiting() if self.spilling else {}).items():
             held[stream] += waiting
         return held
+
+    def forgotten(self) -> dict[tuple[str, str], int]:
+        """How many ids, or repeats, each stream's memories forgot at their bounds."""
+        found = {(stream, memory): 0 for stream in self.account.totals for memory in MEMORIES}
+        for stream, intake in self._intakes:
+            found[stream, "interval"] += intake.forgotten
+        for stream, repeats in self._repeats.items():
+            found[stream, "repeat"] += repeats.evicted
+        for stream, gaps in self.counting.gaps.items():
+            found[stream, "sequence"] += gaps.evicted
+        return found
 
     def at_broker(self) -> int:
         """Inputs of those whose messages the broker, or the store, has yet to answer for."""
@@ -174,7 +186,7 @@ class Flow:
         return [
             *feeders,
             tasks.create_task(self.dispatch.run(), name="dispatch"),
-            *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
+            *(tasks.create_task(intake.run(), name="intake") for _, intake in self._intakes),
             tasks.create_task(self.counting.run(), name="counting"),
         ]
 
@@ -212,7 +224,7 @@ class Flow:
         What is on its way to the output broker is left alone: an answer may still come.
         """
         waiting = [
-            *chain(*(intake.parcels() for intake in self._intakes)),
+            *chain(*(intake.parcels() for _, intake in self._intakes)),
             *self.weir.parcels(),
             *self.dispatch.waiting(),
         ]
@@ -242,7 +254,7 @@ class Flow:
 
     def _parcels(self) -> Iterator[Parcel]:
         return chain(
-            *(intake.parcels() for intake in self._intakes),
+            *(intake.parcels() for _, intake in self._intakes),
             self.spilling.parcels() if self.spilling else (),
             self.weir.parcels(),
             self.dispatch.parcels(),

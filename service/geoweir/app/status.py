@@ -64,6 +64,7 @@ class ServiceStatus:
         self._reporting = reporting
         self._held = flow.held
         self._at_broker = flow.at_broker
+        self._forgotten = flow.forgotten
         self._queued = flow.weir.qsize
         self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
@@ -269,6 +270,7 @@ class ServiceStatus:
             spill_bytes=spill["bytes"],
             spill_limit=spill["limit"],
             gateway=self._gateway(),
+            forgotten=self._forgotten(),
             certificates={name: end - time.time() for name, end in self._certificates().items()},
         )
 
