@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import threading
 import time
 from collections import Counter, defaultdict
@@ -19,7 +20,7 @@ import pytest
 
 from faults.scene import TABLES
 from outside import Job
-from phases import Source, faults_of, run_job
+from phases import Costs, Source, faults_of, run_job
 from support.brokers import Broker
 from support.eventually import eventually
 from support.hostility import KINDS
@@ -187,12 +188,13 @@ def test_hostile_inputs_have_their_outcomes_and_the_others_do_not_notice(
                 stream="nobody",
                 is_long=seconds > 60,
             )
+            costs = Costs(pid, None)
             if is_hostile:
                 with attackers.at_work(RATE * SHARE):
                     seen = run_job(innocents)
             else:
                 seen = run_job(innocents)
-            phases.append((is_hostile, seen))
+            phases.append((is_hostile, seen | {"cpu_us": costs.since(seen)}))
             assert faults_of("innocents", seen) == []
         eventually(lambda: len(attackers.ended) >= len(attackers.sent), 60, attackers.wrong)
         grown = f"the service grew by {(private_bytes(pid) - before) / 1e6:.1f} MB"
@@ -212,13 +214,25 @@ def _report(
     attackers: Attackers,
     service: str,
 ) -> list[str]:
-    def p99(is_hostile: bool) -> list[str]:
-        return [f"{seen['p99_ms']:.1f}" for which, seen in phases if which is is_hostile]
+    def p99(*, is_hostile: bool) -> list[float]:
+        return sorted(seen["p99_ms"] for which, seen in phases if which is is_hostile)
 
-    best = [min(float(ms) for ms in p99(which)) for which in (False, True)]
+    def cpu_us(*, is_hostile: bool) -> float:
+        found = [seen["cpu_us"] for which, seen in phases if which is is_hostile]
+        return min(one["parent"] + one["workers"] for one in found)
+
+    def line(*, is_hostile: bool) -> str:
+        times = p99(is_hostile=is_hostile)
+        return (
+            f"{'with' if is_hostile else 'without'}: p99 {times[0]:.0f} to {times[-1]:.0f} ms, "
+            f"median {statistics.median(times):.0f}; "
+            f"{cpu_us(is_hostile=is_hostile):.0f} us of CPU a position"
+        )
+
     return [
         f"{MINUTES:g} min at {RATE:g}/s, {SHARE:.0%} hostile; {what.about}",
-        f"p99 of the positions in ms without {' '.join(p99(False))}, with {' '.join(p99(True))}",
-        f"best by best {best[1] / best[0]:.2f}; {service}",
+        line(is_hostile=False),
+        line(is_hostile=True),
+        service,
         *attackers.table(),
     ]

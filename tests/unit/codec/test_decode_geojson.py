@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import lzma
 import math
@@ -174,6 +175,16 @@ def test_lists_that_are_cut_off_are_not_called_a_lack_of_memory() -> None:
 
 def test_t09_a_payload_over_the_limit_is_rejected_before_it_is_parsed() -> None:
     assert reason(b"{" * 500, stream(limits=Limits(payload=400))) == "payload"
+
+
+@pytest.mark.parametrize("payload", [b"[" + b"[]," * 50_000 + b"0]", b"[" * 100_000])
+def test_t09_the_collector_rests_while_a_large_payload_is_parsed_and_works_again(
+    payload: bytes,
+) -> None:
+    before = gc.get_stats()[0]["collections"]
+    assert reason(payload) in {"shape", "json", "depth"}
+    assert gc.isenabled()
+    assert gc.get_stats()[0]["collections"] - before < 10
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, bz2.compress, lzma.compress])
