@@ -144,7 +144,7 @@ class Flow:
             confirmed |= {lane.name: lane for lane in self.spilling.lanes.values()}
         self.guard = None if lives is None else self._make_guard(lives)
         self._intakes = [
-            (stream.name, self._make_intake(stream, inlet))
+            self._make_intake(stream, inlet)
             for stream in settings.streams
             for inlet in (inlets[stream.name], lanes[stream.name])
         ]
@@ -161,8 +161,8 @@ class Flow:
     def forgotten(self) -> dict[tuple[str, str], int]:
         """How many ids, or repeats, each stream's memories forgot at their bounds."""
         found = {(stream, memory): 0 for stream in self.account.totals for memory in MEMORIES}
-        for stream, intake in self._intakes:
-            found[stream, "interval"] += intake.forgotten
+        for intake in self._intakes:
+            found[intake.stream, "interval"] += intake.forgotten
         for stream, repeats in self._repeats.items():
             found[stream, "repeat"] += repeats.evicted
         for stream, gaps in self.counting.gaps.items():
@@ -186,7 +186,7 @@ class Flow:
         return [
             *feeders,
             tasks.create_task(self.dispatch.run(), name="dispatch"),
-            *(tasks.create_task(intake.run(), name="intake") for _, intake in self._intakes),
+            *(tasks.create_task(intake.run(), name="intake") for intake in self._intakes),
             tasks.create_task(self.counting.run(), name="counting"),
         ]
 
@@ -224,7 +224,7 @@ class Flow:
         What is on its way to the output broker is left alone: an answer may still come.
         """
         waiting = [
-            *chain(*(intake.parcels() for _, intake in self._intakes)),
+            *chain(*(intake.parcels() for intake in self._intakes)),
             *self.weir.parcels(),
             *self.dispatch.waiting(),
         ]
@@ -254,7 +254,7 @@ class Flow:
 
     def _parcels(self) -> Iterator[Parcel]:
         return chain(
-            *(intake.parcels() for _, intake in self._intakes),
+            *(intake.parcels() for intake in self._intakes),
             self.spilling.parcels() if self.spilling else (),
             self.weir.parcels(),
             self.dispatch.parcels(),

@@ -80,6 +80,7 @@ class MqttInlet:
         self._is_closing = False
         self._finish = asyncio.Event()
         self._renewal = Renewal()
+        self._is_subscribed = False
 
     def __repr__(self) -> str:
         state = "connected" if self._connection else "away"
@@ -154,10 +155,8 @@ class MqttInlet:
 
     def renew(self) -> None:
         """Connects anew when everything that was read is settled: no input comes twice by it."""
-        if self._connection is not None:
-            self._renewal.want()
-            self._adjust_reading()
-            self._renewal.look(len(self._mids))
+        self._renewal.want()
+        self._renew_soon()
 
     # The connection.
 
@@ -187,16 +186,20 @@ class MqttInlet:
             session_expiry_s=self._options.session_expiry_s if expiry_s is None else expiry_s,
             receive_maximum=min(self._window, PACKET_ID_MAXIMUM),
         )
+        self._renewal.over()  # whatever it was for, this connection has it
         async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._adjust_reading()
             for topic_filter in self._filters:
                 await connection.subscribe(topic_filter, self._qos)
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
+            self._is_subscribed = True
+            self._renew_soon()
             await until_any(connection, self._finish, self._renewal.ready)
 
     def _drop(self, why: str) -> None:
         self._connection = None
+        self._is_subscribed = False
         self._renewal.over()
         if self._next or self._epoch:
             self._seal()
@@ -244,6 +247,12 @@ class MqttInlet:
     def writable(self) -> None:
         """Acknowledgements are never held back: the window bounds them."""
 
+    def _renew_soon(self) -> None:
+        # Not before: the answer to a subscription is not read while reading is paused.
+        if self._is_subscribed:
+            self._adjust_reading()
+            self._renewal.look(len(self._mids))
+
     def _first_unsettled(self) -> int:
         return self._next - len(self._mids)
 
@@ -272,8 +281,9 @@ class MqttInlet:
         connection = self._connection
         if connection is None:
             return
-        wanted = not (self._is_paused_by_consumer or self._is_closing or self._renewal.is_wanted)
-        stop = not wanted or self._is_full(1.0)
+        is_renewed = self._renewal.is_wanted and self._is_subscribed
+        is_held = self._is_paused_by_consumer or self._is_closing or is_renewed
+        stop = is_held or self._is_full(1.0)
         if stop and not connection.is_paused:
             connection.pause()
             self._report_paused(paused=True)

@@ -147,9 +147,8 @@ class MqttOutlet:
 
     def renew(self) -> None:
         """Connects anew when every message under way has its answer; what comes meanwhile waits."""
-        if self._connection is not None:
-            self._renewal.want()
-            self._renewal.look(len(self._under_way))
+        self._renewal.want()
+        self._renew_soon()
 
     # The connection.
 
@@ -180,13 +179,19 @@ class MqttOutlet:
 
     async def _live(self) -> None:
         self._answered_on_connection = 0
+        self._renewal.over()  # whatever it was for, this connection has it
         link = LinkOptions(client_id=self._client_id, session_expiry_s=0, will=self._will)
         async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._greet()
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             self._pump()
+            self._renew_soon()
             await until_any(connection, self._finish, self._renewal.ready)
+
+    def _renew_soon(self) -> None:
+        if self._connection is not None:
+            self._renewal.look(len(self._under_way))
 
     def _greet(self) -> None:
         if self._greeting is not None:

@@ -114,6 +114,11 @@ class Intake:
         self._outside: list[Parcel] = []  # what the guard has not let in yet
 
     @property
+    def stream(self) -> str:
+        """The stream whose door it is."""
+        return self._spec.name
+
+    @property
     def forgotten(self) -> int:
         """How many ids left the memory of the pre-filter at its bound."""
         return self._prefilter.evicted
