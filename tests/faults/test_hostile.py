@@ -219,7 +219,7 @@ def _report(
 
     def cpu_us(*, is_hostile: bool) -> float:
         found = [seen["cpu_us"] for which, seen in phases if which is is_hostile]
-        return min(one["parent"] + one["workers"] for one in found)
+        return min(float(one["parent"] + one["workers"]) for one in found)
 
     def line(*, is_hostile: bool) -> str:
         times = p99(is_hostile=is_hostile)
