@@ -32,14 +32,12 @@ max_queued_messages 0
 max_inflight_messages 2000
 set_tcp_nodelay true
 """
-#: How the image is meant to be run; swap is off so that the limit is one.
+#: How the image is meant to be run.
 _RESTRICTED: Final[dict[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "restart_policy": {"Name": "always"},
-    "mem_limit": "512m",
-    "memswap_limit": "512m",
 }
 
 
@@ -110,6 +108,8 @@ def boxes(
     config: Mapping[str, Any],
     *,
     files: Mapping[str, str] | None = None,
+    folders: Mapping[str, Path] | None = None,
+    memory: str = "512m",
     seconds: float = 60,
 ) -> Iterator[Box]:
     """Runs both until the block ends.
@@ -120,6 +120,8 @@ def boxes(
         folder: for configuration files.
         config: geoweir's, without ``mqtt`` and ``http``.
         files: further files, by their path in the container.
+        folders: folders of the host, likewise, to read.
+        memory: the container's limit, without swap.
         seconds: for the service to become ready.
     """
     broker_image = os.environ.get("GEOWEIR_MOSQUITTO_IMAGE")
@@ -152,11 +154,16 @@ def boxes(
             .with_bind_ports(9108, ports[1])
             .with_volume_mapping(str(folder / "etc"), "/etc/geoweir", "ro")
             .with_tmpfs_mount("/tmp", "size=8m,noexec,nosuid")
-            .with_kwargs(**_RESTRICTED)
+            .with_kwargs(**_RESTRICTED, mem_limit=memory, memswap_limit=memory)
         )
         for index, (path, text) in enumerate((files or {}).items()):
+            if Path(path).parent == Path("/etc/geoweir"):
+                (folder / "etc" / Path(path).name).write_text(text, encoding="utf-8")
+                continue
             (folder / f"file-{index}").write_text(text, encoding="utf-8")
             geoweir.with_volume_mapping(str(folder / f"file-{index}"), path, "ro")
+        for path, host in (folders or {}).items():
+            geoweir.with_volume_mapping(str(host), path, "ro")
         with mosquitto, geoweir:
             assert wait_for_answer("127.0.0.1", ports[0])
             box = Box(

@@ -62,6 +62,7 @@ _SMALLEST: Final = frozenset(
         "geoweir_spill_up",
         "geoweir_config_last_reload_successful",
         "geoweir_certificate_expiry_seconds",
+        "geoweir_workers_sandboxed",
     }
 )
 
