@@ -13,7 +13,7 @@ python := $(VENV)/bin/python
 install := $(python) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs wheels faults simulate soak mutants bench format clean help
+.PHONY: demo test check docs wheels faults simulate soak hostile mutants bench format clean help
 
 demo: $(VENV)/.demo  ## buses through the whole service, on a broker of its own
 	@$(VENV)/bin/geoweir demo $(ARGS)
@@ -35,6 +35,10 @@ simulate: $(VENV)/.dev  ## SEEDS=500 from FIRST=0: the service in simulated worl
 
 soak: $(VENV)/.dev  ## MINUTES=60 of work with faults mixed in, and the slope of memory
 	@GEOWEIR_SOAK_MINUTES=$(or $(MINUTES),60) $(python) -m pytest -m faults -k test_n_ $(ARGS)
+
+hostile: $(VENV)/.dev  ## MINUTES=60 at RATE=5000 positions a second, one in a hundred of them hostile
+	@GEOWEIR_HOSTILE_MINUTES=$(or $(MINUTES),60) GEOWEIR_HOSTILE_RATE=$(or $(RATE),5000) \
+	  $(python) -m pytest tests/faults/test_hostile.py $(ARGS)
 
 mutants: $(VENV)/.dev  ## removes each guard and sees the tests fail that watch it
 	@$(python) -m pytest -m mutants $(ARGS)

@@ -67,6 +67,9 @@ def _wheel(machine: str, compiler: str, output: Path) -> Path:
             {
                 "CC": compiler,
                 "LDSHARED": f"{compiler} -shared",
+                # gcc 12 for aarch64 crashes when it vectorizes a loop of the kernel.
+                "GEOWEIR_CFLAGS": "" if compiler.endswith("/gcc") else "-fno-tree-vectorize",
+                "CFLAGS": "-g0",  # debug information would tell of a folder that is gone
                 "_PYTHON_HOST_PLATFORM": f"linux-{machine}",
             },
         )

@@ -28,6 +28,10 @@ def test_every_answered_threat_has_tests_that_carry_its_number_and_no_other_has(
     tests = (ROOT / "tests").rglob("test_*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in tests)
     assert answered == {int(number) for number in re.findall(r"\bdef test_t([0-9]+)_", text)}
+    for row, named in re.findall(r"^\| ([0-9]+) \|.*?((?: ?`test_\w+`)*) \|$", table, re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", named):
+            assert name.startswith(f"test_t{int(row):02}_"), name
+            assert f"def {name}(" in text, name
 
 
 def test_every_init_is_empty() -> None:

@@ -14,6 +14,7 @@ import pytest
 from geoweir.core.lane import DURABLE, REPEATED, Batch, LaneClosed, LaneOpened
 from geoweir.errors import BrokerError
 from geoweir.mqtt.inlet import MqttInlet
+from geoweir.mqtt.link import Greeting
 from geoweir.mqtt.options import BrokerOptions, OnLink, TlsFiles
 from geoweir.mqtt.outlet import MqttOutlet
 from geoweir.ports import Outgoing, Refusal
@@ -239,6 +240,42 @@ async def test_a_broken_connection_brings_back_everything_in_a_new_epoch(bench: 
     await tap.until(lambda: len(tap.payloads()) == 40)
     assert tap.payloads()[20:] == texts(20)
     assert [event.resumed for event in tap.epochs()] == [False, True]
+
+
+async def test_t35_a_renewed_connection_ends_when_all_is_settled_and_nothing_comes_twice(
+    bench: Bench,
+) -> None:
+    tap, outlet = await bench.inlet(), await bench.outlet()
+    await outlet.send(numbered(20))
+    await tap.until(lambda: len(tap.payloads()) == 20)
+    tap.inlet.settle("in", 1, 11)
+    tap.inlet.renew()
+    outlet.renew()
+    assert await outlet.send([Outgoing("in/x", b"new")]) == [None]  # by the new connection
+    assert len(tap.epochs()) == 1, "it left before everything was settled"
+    tap.inlet.settle("in", 1, 19)
+    await tap.until(lambda: len(tap.payloads()) > 20)
+    assert tap.payloads() == [*texts(20), b"new"]
+    assert [event.resumed for event in tap.epochs()] == [False, True]
+
+
+async def test_t35_a_renewal_while_it_connects_is_done_when_it_has_subscribed(bench: Bench) -> None:
+    tap = await bench.inlet()
+    connected, outlet = tap.inlet.connected, await bench.outlet(name="other")
+
+    def renewed_at_once(greeting: Greeting) -> None:
+        connected(greeting)
+        if len(tap.epochs()) == 1:
+            tap.inlet.renew()
+            outlet.renew()
+
+    tap.inlet.connected = renewed_at_once  # type: ignore[method-assign]
+    bench.broker.end()
+    bench.broker.start()
+    await tap.until(lambda: len(tap.epochs()) == 3)
+    assert await outlet.send([Outgoing("in/x", b"new")]) == [None]
+    await tap.until(lambda: bool(tap.payloads()))
+    assert tap.payloads() == [b"new"]
 
 
 async def test_receipts_of_a_closed_epoch_confirm_nothing(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faults.scene import ROWS
+from faults.scene import ROWS, TABLES
 
 _COLUMNS = {
     "fault": "fault",
@@ -24,6 +24,10 @@ _COLUMNS = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for table in TABLES:
+        terminalreporter.section("table")
+        for line in table:
+            terminalreporter.write_line(line)
     if not ROWS:
         return
     terminalreporter.section("fault suite")

@@ -28,10 +28,12 @@ from support.outside import Listener, Sender, point
 from support.proxy import Proxy, proxy_to
 from support.service import Geoweir
 
-__all__ = ["ROWS", "Scene", "full", "merged", "open_scene", "size"]
+__all__ = ["ROWS", "TABLES", "Scene", "full", "merged", "open_scene", "size"]
 
 #: What each scenario found, for the table at the end of the run.
 ROWS: list[dict[str, Any]] = []
+#: Further tables, as lines.
+TABLES: list[list[str]] = []
 #: Inputs in a hundred that end so; the others are published.
 _MIX: Mapping[str, int] = {"filtered": 4, "rejected": 4}
 _CODA = 200

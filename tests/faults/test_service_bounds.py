@@ -129,6 +129,35 @@ def test_t17_ten_thousand_ids_make_no_new_series(broker: Broker, tmp_path: Path)
         assert len(service.get("/metrics").splitlines()) <= before + 10
 
 
+def test_t18_ids_without_end_fill_no_memory_and_what_is_forgotten_is_counted(
+    broker: Broker, tmp_path: Path
+) -> None:
+    count, most = 20_000, 1000
+    config = configuration(
+        broker,
+        fields={"sequence": "properties.n"},
+        dedupe="1h",
+        prefilter={"min_interval": "1h"},
+        limits={"ids": most},
+    )
+    config["pool"]["chunk"] = 128
+    with (
+        Listener(broker, "geoweir/status/#"),
+        Sender(broker) as sender,
+        Geoweir(config, tmp_path) as service,
+    ):
+        sender.send((f"in/{n}", point(f"id-{n}", n=1)) for n in range(count // 2))
+        service.wait_settled(count // 2)
+        half = private_bytes(service.pid)
+        sender.send((f"in/{n}", point(f"id-{n}", n=1)) for n in range(count // 2, count))
+        service.wait_settled(count)
+        for memory in ("interval", "repeat", "sequence"):
+            forgotten = service.metric("geoweir_ids_forgotten_total", stream="s", memory=memory)
+            assert forgotten == count - most, memory
+        # Ten thousand ids that nobody forgets would be some 4 MB in the three memories.
+        assert private_bytes(service.pid) - half < 2_000_000
+
+
 def test_a_stream_that_hangs_holds_up_no_other_stream(broker: Broker, tmp_path: Path) -> None:
     config = configuration(broker, steps=[{"python": "mischief:obey"}])
     config["streams"]["calm"] = {"subscribe": "calm/#"}

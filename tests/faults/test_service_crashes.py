@@ -50,7 +50,7 @@ def lives_on(service: Geoweir, seconds: float = 4.0) -> bool:
     return service.is_running()
 
 
-def test_an_input_that_kills_the_service_is_reconciled_after_at_most_three_deaths(
+def test_t06_an_input_that_kills_the_service_is_reconciled_after_at_most_three_deaths(
     broker: Broker, tmp_path: Path
 ) -> None:
     count = 300

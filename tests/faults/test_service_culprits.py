@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.accounting import check_account, read
+from support.accounting import Seen, check_account, read
 from support.brokers import Broker
 from support.eventually import eventually
 from support.mischief import write_mischief
@@ -189,3 +189,64 @@ def test_the_only_worker_looks_for_the_culprit_while_nothing_else_comes(
         seen = read(listener.heard, "s")
         assert set(seen.reconciled) == {"b"}
         assert set(seen.published) == {"z", "a", "c"}
+
+
+def test_t05_a_device_that_sends_poison_steadily_costs_no_input_of_another(
+    broker: Broker, tmp_path: Path
+) -> None:
+    write_mischief(tmp_path)
+    config = configuration(broker, timeout="2s")
+    with (
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(config, tmp_path) as service,
+    ):
+        sent, poison = 0, []
+        for turn in range(40):
+            some = [(f"in/{n}", point(f"i{n}")) for n in range(sent, sent + 20)]
+            sent += len(some)
+            if turn > 20 and turn % 6 == 0:  # one in a hundred or so, when the p99 is known
+                poison.append(f"evil{turn}")
+                some.insert(10, ("in/evil", point(poison[-1], do="hang")))
+            sender.send(some)
+            service.wait_settled(sent + len(poison) - 1)  # what hangs may still do so
+        account = service.wait_settled(sent + len(poison))
+        listener.wait(sent, "geoweir/s/")
+        eventually(lambda: len(read(listener.heard, "s").reconciled) == len(poison))
+        seen = read(listener.heard, "s")
+        seen.each_once([*(f"i{n}" for n in range(sent)), *poison])
+        assert dict(seen.reconciled) == {ident: ["timeout"] for ident in poison}
+        assert account["unaccounted"] == 0
+
+
+def test_t05_more_poison_than_there_is_time_to_look_for_leaves_every_input_a_name(
+    broker: Broker, tmp_path: Path
+) -> None:
+    # What isolation may take of the workers' time is bounded: beyond, chunks are reconciled whole.
+    write_mischief(tmp_path)
+    ids = [f"i{n}" for n in range(800)]
+    with (
+        Listener(broker) as listener,
+        Sender(broker) as sender,
+        Geoweir(configuration(broker, timeout="1s"), tmp_path) as service,
+    ):
+        sender.send(
+            (f"in/{n}", point(ident, also={"do": "hang"} if n % 20 == 7 else {}))
+            for n, ident in enumerate(ids)
+        )
+        sender.send((f"calm/{n}", point(ident)) for n, ident in enumerate(ids))
+        account = service.wait_settled(2 * len(ids), 90)
+        listener.wait(len(ids), "geoweir/calm/")
+        eventually(lambda: told(read(listener.heard, "s")) == len(ids))
+        seen = read(listener.heard, "s")
+        seen.each_once(ids)
+        assert {ident for n, ident in enumerate(ids) if n % 20 == 7} <= set(seen.reconciled)
+        read(listener.heard, "calm").each_once(ids)
+        assert account["unaccounted"] == 0
+        assert account["streams"]["calm"]["published"] == len(ids)
+        assert service.stop() == 0
+
+
+def told(seen: Seen) -> int:
+    """Inputs that a consumer heard of."""
+    return len(seen.published) + len(seen.reconciled)

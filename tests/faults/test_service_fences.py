@@ -127,7 +127,7 @@ HOSTILE = {
 }
 
 
-def test_hostile_fences_are_refused_one_by_one_and_what_their_topics_had_stays(
+def test_t07_hostile_fences_are_refused_one_by_one_and_what_their_topics_had_stays(
     broker: Broker, tmp_path: Path
 ) -> None:
     with (
@@ -155,6 +155,11 @@ def test_hostile_fences_are_refused_one_by_one_and_what_their_topics_had_stays(
         eventually(lambda: refused() == len(HOSTILE) + 1, 20, lambda: (refused(), service.log()))
         assert service.metric("geoweir_layer_load_errors_total", layer="zones") == 0
         assert service.metric("geoweir_worker_restarts_total") == 0
+        assert service.stop() == 0
+        # All of it is retained: a new life finds it at its start.
+        service.start()
+        asking.until(100.5, ("good", "good"))
+        eventually(lambda: refused() == len(HOSTILE) + 1, 20, lambda: (refused(), service.log()))
         assert service.stop() == 0
 
 

@@ -107,7 +107,12 @@ def open_broker(folder: Path) -> Iterator[Broker]:
 
 @contextlib.contextmanager
 def open_mosquitto(
-    folder: Path, *, extra: str = "", host: str = "127.0.0.1", inside: Sequence[str] = ()
+    folder: Path,
+    *,
+    extra: str = "",
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    inside: Sequence[str] = (),
 ) -> Iterator[Broker]:
     """A mosquitto of the test's own.
 
@@ -115,10 +120,11 @@ def open_mosquitto(
         folder: for its files.
         extra: further lines of its configuration.
         host: the address that it listens on.
+        port: where it is reached, when ``extra`` has the listeners.
         inside: a command that runs it elsewhere, as in another network namespace.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with mosquitto(folder, extra=extra, host=host, inside=inside) as process:
+    with mosquitto(folder, extra=extra, host=host, port=port, inside=inside) as process:
         protocol = os.environ.get("GEOWEIR_TEST_PROTOCOL", "auto")
         yield Broker("mosquitto", host, process.port, protocol, process=process)
 

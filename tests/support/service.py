@@ -113,7 +113,10 @@ class Geoweir:
 
     def start(self, seconds: float = 60) -> Self:
         """Starts the process and waits until it says that it is ready."""
-        self.launch()
+        return self.launch().wait_ready(seconds)
+
+    def wait_ready(self, seconds: float = 60) -> Self:
+        """Waits until the process says that it is ready."""
         eventually(lambda: _READY in self.output() or not self.is_running(), seconds, self.log)
         assert self.is_running(), f"the service ended at its start: {self.log()[-3000:]}"
         (line,) = [x for x in self.output().splitlines() if x.startswith(_READY)]

@@ -39,6 +39,7 @@ from geoweir.stages.weir import Weir
 from geoweir.store.spill.files import FileSpill
 from geoweir.store.sqlite import SqliteStore
 from geoweir.telemetry.observers import Observers
+from geoweir.telemetry.snapshot import MEMORIES
 
 __all__ = ["Flow"]
 
@@ -156,6 +157,17 @@ class Flow:
         for stream, waiting in (self.spilling.waiting() if self.spilling else {}).items():
             held[stream] += waiting
         return held
+
+    def forgotten(self) -> dict[tuple[str, str], int]:
+        """How many ids, or repeats, each stream's memories forgot at their bounds."""
+        found = {(stream, memory): 0 for stream in self.account.totals for memory in MEMORIES}
+        for intake in self._intakes:
+            found[intake.stream, "interval"] += intake.forgotten
+        for stream, repeats in self._repeats.items():
+            found[stream, "repeat"] += repeats.evicted
+        for stream, gaps in self.counting.gaps.items():
+            found[stream, "sequence"] += gaps.evicted
+        return found
 
     def at_broker(self) -> int:
         """Inputs of those whose messages the broker, or the store, has yet to answer for."""

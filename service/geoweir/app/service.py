@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from geoweir.app.certificates import Certificates, Renewable
 from geoweir.app.flow import Flow
 from geoweir.app.heat import Heat
 from geoweir.app.layers.registry import Layers
@@ -23,7 +24,7 @@ from geoweir.core.spec import LayerSpec, StreamSpec, WorkerSpec
 from geoweir.core.turns import WEIGHTS
 from geoweir.errors import BrokerError, GeoweirError
 from geoweir.mqtt.inlet import MqttInlet
-from geoweir.mqtt.link import AuthenticationError
+from geoweir.mqtt.link import AuthenticationError, NotYetValidError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.ports import Outgoing
 from geoweir.settings.values import Settings
@@ -84,6 +85,7 @@ class Service:
         self._tasks: asyncio.TaskGroup | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         self._since = self._clocks.wall()
+        self._layer_inlets: list[MqttInlet] = []
         live = {spec.name: f"layer:{spec.name}" for spec in settings.layers if spec.is_live}
         self._metrics = Metrics(
             streams={s.name: [step.name for step in s.steps] for s in settings.streams},
@@ -154,6 +156,12 @@ class Service:
             slots=self._pool.stats,
             emit=self._reporting.emit,
         )
+        self._certificates = Certificates(
+            options.tls,
+            connections=self._connections,
+            broker_ends=lambda: self._outlet.certificate_ends,
+            emit=self._reporting.emit,
+        )
         self._status = ServiceStatus(
             settings=settings,
             version=self._version,
@@ -163,6 +171,7 @@ class Service:
             lag=self._lag,
             reporting=self._reporting,
             gateway=self._heat.reading,
+            certificates=self._certificates.ends,
             store=self._store,
             spill=self._spill,
             notice=notice,
@@ -263,6 +272,8 @@ class Service:
                 await self._outlet.connect_once()
             except AuthenticationError:
                 raise
+            except NotYetValidError:
+                return  # a clock that is wrong is set in the end: the connections go on trying
             except BrokerError as error:
                 if self._waits_for_broker:
                     return
@@ -284,6 +295,7 @@ class Service:
                 tasks.create_task(self._layers.run(), name="layers"),
                 tasks.create_task(self._lag.run(), name="lag"),
                 tasks.create_task(self._live(), name="lives"),
+                tasks.create_task(self._certificates.run(), name="certificates"),
             ]
             await self._first_fences(stop)
             connections += [
@@ -434,7 +446,7 @@ class Service:
             self._reporting.link("in", lane, up=up, why=why)
             linked(up)
 
-        return self._world.inlet(
+        inlet = self._world.inlet(
             lane=lane,
             client_id=f"{self._settings.mqtt.client_id}-{lane}",
             filters=(layer.topic,),
@@ -444,6 +456,11 @@ class Service:
             on_link=on_link,
             session_expiry_s=0,  # each connection gets everything that is retained
         )
+        self._layer_inlets.append(inlet)
+        return inlet
+
+    def _connections(self) -> list[Renewable]:
+        return [self._outlet, *self._inlets.values(), *self._layer_inlets]
 
     def _state_message(self, state: str) -> Outgoing:
         body = {"state": state, "version": self._version, "since": self._since}

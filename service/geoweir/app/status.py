@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isinf
 from typing import Any, Literal
 
@@ -50,6 +50,7 @@ class ServiceStatus:
         lag: LagMeter,
         reporting: Reporting,
         gateway: Callable[[], GatewayReading],
+        certificates: Callable[[], Mapping[str, float]],
         store: SqliteStore,
         spill: FileSpill | None,
         notice: str,
@@ -63,9 +64,11 @@ class ServiceStatus:
         self._reporting = reporting
         self._held = flow.held
         self._at_broker = flow.at_broker
+        self._forgotten = flow.forgotten
         self._queued = flow.weir.qsize
         self._chunk_limit = flow.dispatch.chunk_limit
         self._gateway = gateway
+        self._certificates = certificates
         self._watchers = flow.observers.__len__
         self._store = store
         self._spill = spill
@@ -267,6 +270,8 @@ class ServiceStatus:
             spill_bytes=spill["bytes"],
             spill_limit=spill["limit"],
             gateway=self._gateway(),
+            forgotten=self._forgotten(),
+            certificates={name: end - time.time() for name, end in self._certificates().items()},
         )
 
 

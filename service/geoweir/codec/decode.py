@@ -6,6 +6,7 @@ here that is not a sender's fault (no memory, a bug) is left to fly.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ __all__ = ["Decoded", "Decoder", "make_decoder"]
 # An integer beyond 64 bits has at least 19 digits in a row. Making all digits alike lets one plain
 # search find them: 0.2 us for 250 bytes, where a pattern takes 1.5.
 _ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
+_LARGE: Final = 65_536  # bytes
 _MANY_DIGITS: Final = b"0" * 19
 
 
@@ -143,7 +145,7 @@ def _parse(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
     if not payload:
         raise SenderError("empty", "The payload is empty.")
     try:
-        document = orjson.loads(payload)
+        document = _loads(payload)
     except orjson.JSONDecodeError as error:
         if "memory" in error.msg:
             # So it says of lists that are cut off; where memory really lacks, the sender is sound.
@@ -151,6 +153,20 @@ def _parse(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
         reason = "depth" if "depth" in error.msg or "recursion" in error.msg else "json"
         raise SenderError(reason, f"The payload is not JSON: {error}.") from None
     return _parse_exactly(payload) if _MANY_DIGITS in payload.translate(_ALIKE) else document
+
+
+def _loads(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Parses JSON; a large one without the collector, which would look for garbage among it.
+
+    Of 48 ms for 900 KB of empty lists it took 29, and a parser makes no cycles.
+    """
+    if len(payload) < _LARGE or not gc.isenabled():
+        return orjson.loads(payload)
+    gc.disable()
+    try:
+        return orjson.loads(payload)
+    finally:
+        gc.enable()
 
 
 def _parse_exactly(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value

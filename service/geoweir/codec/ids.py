@@ -16,7 +16,7 @@ from geoweir.codec.paths import FieldPath, PayloadPath, TopicLevel, list_index, 
 from geoweir.core.spec import StreamSpec
 from geoweir.errors import SenderError
 
-__all__ = ["LONGEST_ID", "IdReader", "OwnTracksDevice", "id_path"]
+__all__ = ["LONGEST_ID", "IdReader", "OwnTracksDevice", "Owner", "id_path"]
 
 #: Bytes of an id at most, as MQTT bounds a string.
 LONGEST_ID: Final = 65_535
@@ -45,14 +45,39 @@ def id_path(spec: StreamSpec) -> FieldPath:
     return OwnTracksDevice() if spec.format == "owntracks" else PayloadPath(("id",))
 
 
+class Owner:
+    """Whose input it may be: of a stream with ``id_must_match``, the id on its topic's level.
+
+    A broker's access list binds a topic to a sender's credentials; this binds the id to the topic.
+    """
+
+    def __init__(self, spec: StreamSpec) -> None:
+        path = None if spec.id_must_match is None else parse_path(spec.id_must_match)
+        self._level = path if isinstance(path, TopicLevel) else None
+
+    def check(self, ident: str, address: str) -> None:
+        """Refuses an id that another may use only.
+
+        Raises:
+            SenderError: ``identity``.
+        """
+        if self._level is None or ident == self._level.get(None, address):
+            return
+        raise SenderError(
+            "identity",
+            f"The id is not the topic's level {self._level.level}; id_must_match wants it to be.",
+        )
+
+
 class IdReader:
     """Reads the ids of one stream's inputs."""
 
     def __init__(self, spec: StreamSpec) -> None:
         self._path = id_path(spec)
+        self._owner = Owner(spec)
         self._most = spec.limits.features
         self._many = spec.format == "geojson"
-        self._read: tuple[bytes, list[bytes | None]] = b"", []  # the last payload's literals
+        self._known: tuple[bytes, list[bytes | None]] = b"", []  # the last payload's literals
 
     def read(
         self, document: object, payload: bytes, address: str, member: int | None = None
@@ -69,8 +94,16 @@ class IdReader:
             The text (of a number: its digits as they were sent), and the id as a JSON literal.
 
         Raises:
-            SenderError: ``id`` when there is none that can be one.
+            SenderError: ``id`` when there is none that can be one, ``identity`` when it is another
+                sender's.
         """
+        text, literal = self._read_id(document, payload, address, member)
+        self._owner.check(text, address)
+        return text, literal
+
+    def _read_id(
+        self, document: object, payload: bytes, address: str, member: int | None
+    ) -> tuple[str, bytes]:
         value = self._path.get(document, address)
         if type(value) is str and value:
             return value, _text_literal(value)
@@ -115,12 +148,12 @@ class IdReader:
 
     def _number(self, payload: bytes, member: int | None) -> tuple[str, bytes]:
         """A number's own digits, from the payload's bytes."""
-        if self._read[0] is not payload:  # once for all members of a collection
+        if self._known[0] is not payload:  # once for all members of a collection
             try:
-                self._read = payload, self._literals(payload)
+                self._known = payload, self._literals(payload)
             except RecursionError:
                 raise SenderError("depth", "The JSON is nested too deep to read its id.") from None
-        literal = self._read[1][member or 0]
+        literal = self._known[1][member or 0]
         text = None if literal is None else _text_of(literal)
         if literal is None or text is None:
             raise SenderError("id", "The id is a number that can't be read exactly.")

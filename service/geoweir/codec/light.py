@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from geoweir.codec.ids import LONGEST_ID, IdReader, id_path
+from geoweir.codec.ids import LONGEST_ID, IdReader, Owner, id_path
 from geoweir.codec.numbers import number
 from geoweir.codec.paths import FieldPath, PayloadPath, list_index, parse_path
 from geoweir.codec.reach import reach_of
@@ -57,6 +57,7 @@ class LightReader:
 
     def __init__(self, spec: StreamSpec) -> None:
         self._ids = IdReader(spec)
+        self._owner = Owner(spec)
         self._reach = reach_of(spec)
         wanted = Wanted()
         self._id = wanted.path(id_path(spec), str | int | None)
@@ -95,6 +96,7 @@ class LightReader:
             and (z is None or -reach.z <= z <= reach.z)
         ):
             return None
+        self._owner.check(ident, address)  # or a forged fix would use up another's interval
         time = None if self._time is None else read_time(self._time(document, address))
         return Light(ident, x, y, z, time)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from geoweir.codec.ids import LONGEST_ID, id_path
+from geoweir.codec.ids import LONGEST_ID, Owner, id_path
 from geoweir.codec.light import UNREADABLE, Wanted
 from geoweir.codec.paths import parse_path
 from geoweir.core.spec import StreamSpec
+from geoweir.errors import SenderError
 
 __all__ = ["Numbered", "SequenceReader"]
 
@@ -30,6 +31,7 @@ class SequenceReader:
     """
 
     def __init__(self, spec: StreamSpec) -> None:
+        self._owner = Owner(spec)
         wanted = Wanted()
         self._id = wanted.path(id_path(spec), str | int | None)
         path = parse_path(spec.fields.sequence or "")
@@ -53,5 +55,9 @@ class SequenceReader:
         if type(ident) is int:
             ident = str(ident)
         if type(ident) is not str or not 0 < len(ident) <= LONGEST_ID // 4:
+            return None
+        try:
+            self._owner.check(ident, address)
+        except SenderError:
             return None
         return Numbered(ident, number) if type(number) is int and 0 <= number < _MOST else None

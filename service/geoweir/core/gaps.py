@@ -74,6 +74,7 @@ class Gaps:
         gaps: those that are counted.
         missing: the numbers in them.
         restarts: how often a device began to count anew.
+        evicted: how many ids were forgotten because there are more than ``most``.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Gaps:
         self.gaps = 0
         self.missing = 0
         self.restarts = 0
+        self.evicted = 0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -169,6 +171,7 @@ class Gaps:
         if len(self._ids) <= self._most:
             return []
         gone, state = self._ids.popitem(last=False)
+        self.evicted += 1
         found = self._count(gone, state, len(state.open))
         if self._is_saved:
             self._changed.discard(gone)

@@ -43,6 +43,7 @@ REASONS: Final[dict[Outcome, tuple[str, ...]]] = {
         "shape",  # JSON, but not what the stream's format expects
         "geometry",  # a geometry of an unknown type, or with malformed coordinates
         "id",  # no id at the configured path, or one that can't be an id
+        "identity",  # an id that is not the topic's, where id_must_match wants it to be
         "time",  # a time that can't be read or is not between 2000 and 9998
         "crs",  # a CRS that the configuration doesn't name
         # Over a limit, by the limit's name in the configuration:

@@ -110,6 +110,7 @@ class StreamSpec:
     retained: Literal["accept", "ignore"] = "accept"
     format: Literal["geojson", "json", "owntracks"] = "geojson"
     fields: Fields = Fields()
+    id_must_match: str | None = None  # "{topic[N]}": the level that the id must equal
     crs: str = "EPSG:4326"
     priority: Priority = "normal"
     limits: Limits = Limits()

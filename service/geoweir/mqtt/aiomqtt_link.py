@@ -13,6 +13,7 @@ import logging
 import math
 import re
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
@@ -42,6 +43,8 @@ from geoweir.mqtt.link import (
     Listener,
     VersionError,
     bounded_headers,
+    certificate_end,
+    certificate_error,
     not_authorized,
 )
 from geoweir.mqtt.options import BrokerOptions, tls_context
@@ -219,6 +222,7 @@ class AiomqttLink(aiomqtt.Client):
                     session_present=flags.session_present,
                     receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
                     packet_limit=self._packet_limit,
+                    certificate_ends=_certificate_ends(client),
                 )
             )
         super()._on_connect(client, userdata, flags, reason_code, properties)
@@ -357,6 +361,9 @@ async def open_aiomqtt(
         await made.__aenter__()
     except aiomqtt.MqttError as error:
         made.abort()
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise certificate_error(options, cause) from None
         code = getattr(getattr(error, "rc", None), "value", None)
         if code in _NOT_AUTHORIZED:
             raise not_authorized(options, str(error)) from None
@@ -416,6 +423,14 @@ def _subscription(qos: int, *, is_v5: bool) -> dict[str, Any]:
             qos=qos, retainAsPublished=False, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
         )
     }
+
+
+def _certificate_ends(client: Client) -> float | None:
+    """When the broker's certificate ends; a WebSocket does not say."""
+    connection = client.socket()
+    return (
+        certificate_end(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else None
+    )
 
 
 def _headers(message: MQTTMessage) -> Headers:

@@ -14,7 +14,7 @@ from geoweir.mqtt.link import Link, LinkOptions, Listener, VersionError
 from geoweir.mqtt.options import BrokerOptions
 from geoweir.mqtt.stream_link import open_stream
 
-__all__ = ["Protocols", "dial", "pause_before_retry", "until_finished"]
+__all__ = ["Protocols", "dial", "pause_before_retry", "until_any"]
 
 
 class Protocols:
@@ -78,18 +78,18 @@ async def _open(
     return await open_aiomqtt(options, link, listener, is_v5=protocols.is_v5)
 
 
-async def until_finished(link: Link, finish: asyncio.Event) -> None:
-    """Waits until the owner wants to finish; raises BrokerError where the link is lost before."""
+async def until_any(link: Link, *ends: asyncio.Event) -> None:
+    """Waits until the owner wants to leave; raises BrokerError where the link is lost before."""
     lost = asyncio.ensure_future(link.lost())
-    finished = asyncio.ensure_future(finish.wait())
+    wanted = [asyncio.ensure_future(end.wait()) for end in ends]
     try:
-        await asyncio.wait((lost, finished), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((lost, *wanted), return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
             lost.result()
     finally:
-        for task in (lost, finished):
+        for task in (lost, *wanted):
             task.cancel()
-        await asyncio.gather(lost, finished, return_exceptions=True)
+        await asyncio.gather(lost, *wanted, return_exceptions=True)
 
 
 async def pause_before_retry(backoff: Backoff, finish: asyncio.Event) -> None:

@@ -16,9 +16,10 @@ from typing import Final
 from geoweir.core.backoff import Backoff
 from geoweir.core.lane import Batch, LaneClosed, LaneOpened
 from geoweir.errors import BrokerError
-from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_finished
+from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_any
 from geoweir.mqtt.link import PACKET_ID_MAXIMUM, Arrivals, Greeting, Link, LinkOptions
 from geoweir.mqtt.options import BrokerOptions, OnLink
+from geoweir.mqtt.renewal import RENEWED, Renewal
 from geoweir.ports import Refusal
 
 __all__ = ["MqttInlet"]
@@ -78,6 +79,8 @@ class MqttInlet:
         self._was_paused = False
         self._is_closing = False
         self._finish = asyncio.Event()
+        self._renewal = Renewal()
+        self._is_subscribed = False
 
     def __repr__(self) -> str:
         state = "connected" if self._connection else "away"
@@ -114,6 +117,7 @@ class MqttInlet:
         if owed and self._connection is not None:
             self._connection.acknowledge(owed)
         self._adjust_reading()
+        self._renewal.look(len(mids))
 
     def settle_each(self, lane: str, epoch: int, positions: Sequence[int]) -> None:
         """Acknowledges single inputs, for brokers that forgive disorder."""
@@ -149,6 +153,11 @@ class MqttInlet:
         self._finish.set()
         self._wake.set()
 
+    def renew(self) -> None:
+        """Connects anew when everything that was read is settled: no input comes twice by it."""
+        self._renewal.want()
+        self._renew_soon()
+
     # The connection.
 
     async def run(self) -> None:
@@ -158,6 +167,7 @@ class MqttInlet:
             why = "closed"
             try:
                 await self._live()
+                why = "closed" if self._finish.is_set() else RENEWED
                 backoff.reset()
             except BrokerError as error:
                 why = str(error)
@@ -166,7 +176,7 @@ class MqttInlet:
                 self._drop(why)
             if was_connected:
                 backoff.reset()
-            if not self._finish.is_set():
+            if not self._finish.is_set() and why is not RENEWED:
                 await pause_before_retry(backoff, self._finish)
 
     async def _live(self) -> None:
@@ -176,16 +186,21 @@ class MqttInlet:
             session_expiry_s=self._options.session_expiry_s if expiry_s is None else expiry_s,
             receive_maximum=min(self._window, PACKET_ID_MAXIMUM),
         )
+        self._renewal.over()  # whatever it was for, this connection has it
         async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._adjust_reading()
             for topic_filter in self._filters:
                 await connection.subscribe(topic_filter, self._qos)
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
-            await until_finished(connection, self._finish)
+            self._is_subscribed = True
+            self._renew_soon()
+            await until_any(connection, self._finish, self._renewal.ready)
 
     def _drop(self, why: str) -> None:
         self._connection = None
+        self._is_subscribed = False
+        self._renewal.over()
         if self._next or self._epoch:
             self._seal()
             self._events.append(LaneClosed(self._lane, self._epoch, why))
@@ -232,6 +247,12 @@ class MqttInlet:
     def writable(self) -> None:
         """Acknowledgements are never held back: the window bounds them."""
 
+    def _renew_soon(self) -> None:
+        # Not before: the answer to a subscription is not read while reading is paused.
+        if self._is_subscribed:
+            self._adjust_reading()
+            self._renewal.look(len(self._mids))
+
     def _first_unsettled(self) -> int:
         return self._next - len(self._mids)
 
@@ -260,7 +281,9 @@ class MqttInlet:
         connection = self._connection
         if connection is None:
             return
-        stop = self._is_full(1.0) or self._is_paused_by_consumer or self._is_closing
+        is_renewed = self._renewal.is_wanted and self._is_subscribed
+        is_held = self._is_paused_by_consumer or self._is_closing or is_renewed
+        stop = is_held or self._is_full(1.0)
         if stop and not connection.is_paused:
             connection.pause()
             self._report_paused(paused=True)

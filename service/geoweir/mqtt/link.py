@@ -7,8 +7,10 @@ and WebSockets); ``dial`` chooses.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from geoweir.core.lane import Headers
@@ -26,8 +28,11 @@ __all__ = [
     "Link",
     "LinkOptions",
     "Listener",
+    "NotYetValidError",
     "VersionError",
     "bounded_headers",
+    "certificate_end",
+    "certificate_error",
     "not_authorized",
 ]
 
@@ -36,6 +41,7 @@ MAXIMUM_PACKET: Final = 16 * 1024 * 1024
 PACKET_ID_MAXIMUM: Final = 65_535
 #: Reason codes from here on say no.
 REFUSED: Final = 0x80
+_NOT_YET_VALID: Final = 9  # X509_V_ERR_CERT_NOT_YET_VALID
 #: User properties of one input that are passed on, and their bytes, at most.
 _USER_PROPERTIES: Final = 32
 _USER_PROPERTY_BYTES: Final = 4096
@@ -43,6 +49,10 @@ _USER_PROPERTY_BYTES: Final = 4096
 
 class AuthenticationError(BrokerError):
     """The broker refused who we say we are; trying again does not help."""
+
+
+class NotYetValidError(BrokerError):
+    """The broker's certificate is valid later: by our clock, which may be the one that is wrong."""
 
 
 class VersionError(BrokerError):
@@ -56,6 +66,7 @@ class Greeting:
     session_present: bool
     receive_maximum: int = PACKET_ID_MAXIMUM  # publishes of ours under way at once
     packet_limit: int = 268_435_455  # bytes of a packet of ours
+    certificate_ends: float | None = None  # Unix seconds; None without TLS, or where nobody says
 
 
 @dataclass(slots=True)
@@ -170,6 +181,24 @@ def bounded_headers(properties: Iterable[tuple[str, str]]) -> Headers:
             break
         kept.append((name, value))
     return tuple(kept)
+
+
+def certificate_end(certificate: Mapping[str, object] | None) -> float | None:
+    """When a peer's certificate ends, in Unix seconds; None where there is none."""
+    end = None if certificate is None else certificate.get("notAfter")
+    return float(ssl.cert_time_to_seconds(end)) if isinstance(end, str) else None
+
+
+def certificate_error(options: BrokerOptions, error: ssl.SSLCertVerificationError) -> BrokerError:
+    """The error for a broker whose certificate is not accepted."""
+    text = f"broker {options.name}: its certificate is not accepted: {error.verify_message}"
+    if error.verify_code != _NOT_YET_VALID:
+        return BrokerError(text)
+    clock = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    return NotYetValidError(
+        f"{text}; this machine's clock says {clock} UTC. If that is wrong, set it (NTP, a clock "
+        "with a battery); trying again"
+    )
 
 
 def not_authorized(options: BrokerOptions, reason: str) -> AuthenticationError:

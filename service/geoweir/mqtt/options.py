@@ -20,19 +20,36 @@ class OnLink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """Certificates as files: the authority to trust (None: the system's), and our own."""
+    """Certificates as files: the authority to trust (None: the system's), and our own.
 
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    Read anew for each connection, so that rotated ones count without a restart. Where they can't be
+    used, as between the replacing of a certificate and that of its key, the last good ones serve.
+    """
+
+    def __init__(
+        self, *, ca: str | None = None, cert: str | None = None, key: str | None = None
+    ) -> None:
+        self.ca = ca
+        self.cert = cert
+        self.key = key
+        self._good: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """A client context that verifies the broker; OSError or ssl.SSLError for a bad file."""
+        """A client context that verifies the broker; OSError where no good files were ever read."""
+        try:
+            self._good = self.read()
+        except OSError:
+            if self._good is None:
+                raise
+        return self._good
+
+    def read(self) -> ssl.SSLContext:
+        """A context of the files as they are now; OSError (ssl.SSLError is one) for a bad file."""
         context = ssl.create_default_context(cafile=self.ca)
         if self.cert is not None:
-            context.load_cert_chain(self.cert, self.key)
+            # An empty passphrase: OpenSSL would ask for one at the terminal and wait.
+            context.load_cert_chain(self.cert, self.key, password="")
         return context
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from geoweir.core.backoff import Backoff
 from geoweir.core.turns import Turns
 from geoweir.errors import BrokerError
-from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_finished
+from geoweir.mqtt.dial import Protocols, dial, pause_before_retry, until_any
 from geoweir.mqtt.link import (
     PACKET_ID_MAXIMUM,
     REFUSED,
@@ -25,6 +25,7 @@ from geoweir.mqtt.link import (
     LinkOptions,
 )
 from geoweir.mqtt.options import BrokerOptions, OnLink
+from geoweir.mqtt.renewal import RENEWED, Renewal
 from geoweir.ports import Outgoing, Refusal
 
 __all__ = ["MqttOutlet"]
@@ -67,6 +68,9 @@ class MqttOutlet:
         window: publishes under way at most; the broker's Receive Maximum may be lower.
         weights: how much each flow gives at its turn: see ``core.turns``.
         greeting: the retained status to publish first on each connection, and the will.
+
+    Attributes:
+        certificate_ends: when the broker's certificate ends, in Unix seconds; None without TLS.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class MqttOutlet:
         will: Outgoing | None = None,
         on_link: OnLink,
     ) -> None:
+        self.certificate_ends: float | None = None
         self._client_id = client_id
         self._options = options
         self._window = window
@@ -98,6 +103,7 @@ class MqttOutlet:
         self._answered_on_connection = 0
         self._finish = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._renewal = Renewal()
 
     def __repr__(self) -> str:
         state = "connected" if self._connection else "away"
@@ -139,6 +145,11 @@ class MqttOutlet:
         """Leaves the broker; what has no answer stays without one."""
         self._finish.set()
 
+    def renew(self) -> None:
+        """Connects anew when every message under way has its answer; what comes meanwhile waits."""
+        self._renewal.want()
+        self._renew_soon()
+
     # The connection.
 
     async def connect_once(self) -> None:
@@ -154,6 +165,7 @@ class MqttOutlet:
             why = "closed"
             try:
                 await self._live()
+                why = "closed" if self._finish.is_set() else RENEWED
             except BrokerError as error:
                 why = str(error)
             finally:
@@ -162,18 +174,24 @@ class MqttOutlet:
                 self._on_link(up=False, why=why)
             if was_connected and self._answered_on_connection:
                 backoff.reset()
-            if not self._finish.is_set():
+            if not self._finish.is_set() and why is not RENEWED:
                 await pause_before_retry(backoff, self._finish)
 
     async def _live(self) -> None:
         self._answered_on_connection = 0
+        self._renewal.over()  # whatever it was for, this connection has it
         link = LinkOptions(client_id=self._client_id, session_expiry_s=0, will=self._will)
         async with dial(self._options, self._protocols, link, self) as connection:
             self._connection = connection
             self._greet()
             self._on_link(up=True, why=f"{self._options.name} as {self._client_id}")
             self._pump()
-            await until_finished(connection, self._finish)
+            self._renew_soon()
+            await until_any(connection, self._finish, self._renewal.ready)
+
+    def _renew_soon(self) -> None:
+        if self._connection is not None:
+            self._renewal.look(len(self._under_way))
 
     def _greet(self) -> None:
         if self._greeting is not None:
@@ -189,7 +207,9 @@ class MqttOutlet:
         self._connection = None
         waiting = list(self._under_way.values())
         self._under_way.clear()
-        if not self._answered_on_connection and waiting and not self._finish.is_set():
+        is_ours = self._finish.is_set() or self._renewal.is_wanted
+        self._renewal.over()
+        if not self._answered_on_connection and waiting and not is_ours:
             self._cuts += 1
             self._blame(waiting)
         self._queue.add_first(w for w in waiting if not w[1].future.done())
@@ -212,6 +232,8 @@ class MqttOutlet:
     def _pump(self) -> None:
         """Posts what waits, as far as the window allows."""
         connection = self._connection
+        if self._renewal.is_wanted:
+            return
         while self._queue and connection is not None and connection.is_writable:
             limit = min(self._window, self._receive_maximum)
             if self._cuts >= _CUTS_BEFORE_ONE_BY_ONE:
@@ -253,6 +275,7 @@ class MqttOutlet:
     def connected(self, greeting: Greeting) -> None:
         """The broker accepted us, with its limits; what has no answer is kept here, no session."""
         self._receive_maximum = greeting.receive_maximum
+        self.certificate_ends = greeting.certificate_ends
 
     def room(self) -> tuple[int, int]:
         """Nothing is subscribed here, and what comes all the same is passed over."""
@@ -273,6 +296,7 @@ class MqttOutlet:
             self._cuts = 0
             self._answered_on_connection += known
         self._note_emptied()
+        self._renewal.look(len(under_way))
         self._pump()
 
     def writable(self) -> None:

@@ -22,6 +22,8 @@ from geoweir.mqtt.link import (
     LinkOptions,
     Listener,
     VersionError,
+    certificate_end,
+    certificate_error,
     not_authorized,
 )
 from geoweir.mqtt.options import BrokerOptions, tls_context
@@ -79,7 +81,10 @@ async def open_stream(options: BrokerOptions, link: LinkOptions, listener: Liste
     except TimeoutError:
         made.abort()
         raise BrokerError(f"broker {options.name}: it did not answer in time") from None
-    except (OSError, ssl.SSLError) as error:
+    except ssl.SSLCertVerificationError as error:
+        made.abort()
+        raise certificate_error(options, error) from None
+    except OSError as error:
         made.abort()
         raise BrokerError(f"broker {options.name}: {_plain(error)}") from None
     except BaseException:
@@ -358,9 +363,15 @@ class StreamLink(asyncio.BufferedProtocol):
                 session_present=bool(body[0] & 1),
                 receive_maximum=numbers.get(0x21, PACKET_ID_MAXIMUM),
                 packet_limit=numbers.get(0x27, PACKET_LIMIT),
+                certificate_ends=self._certificate_ends(),
             )
         )
         self._accepted.set_result(None)
+
+    def _certificate_ends(self) -> float | None:
+        if self._transport is None:
+            return None
+        return certificate_end(self._transport.get_extra_info("peercert"))
 
     def _refused(self, code: int, reason: str | None) -> BrokerError:
         if code in _NOT_AUTHORIZED:
@@ -449,8 +460,6 @@ def _properties_of(body: bytes, at: int) -> Properties:
 
 
 def _plain(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"  # asyncio words it as the address that was tried
     if isinstance(error, OSError) and error.strerror:

@@ -205,6 +205,7 @@ def _stream(name: str, stream: Stream) -> StreamSpec:
         # What isn't built was refused before.
         format=cast("Literal['geojson', 'json', 'owntracks']", stream.format),
         fields=Fields(**stream.fields.model_dump()),
+        id_must_match=stream.id_must_match,
         crs=stream.crs,
         priority=stream.priority,
         limits=Limits(

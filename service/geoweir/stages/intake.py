@@ -113,6 +113,16 @@ class Intake:
         self._hand: list[Parcel] = []
         self._outside: list[Parcel] = []  # what the guard has not let in yet
 
+    @property
+    def stream(self) -> str:
+        """The stream whose door it is."""
+        return self._spec.name
+
+    @property
+    def forgotten(self) -> int:
+        """How many ids left the memory of the pre-filter at its bound."""
+        return self._prefilter.evicted
+
     def parcels(self) -> Iterator[Parcel]:
         """What intake answers for."""
         return chain(self._hand, self._outside)

@@ -35,13 +35,14 @@ class Validate:
                 self._treat(features, some[position : position + 1], reason)
 
     def _treat(self, features: Features, index: Indices, reason: str) -> None:
-        excess = too_complex(features.geometry[index[0]], self._max_vertices)
-        if self._method is None:
+        method = self._method
+        if method is None:
             features.errors[index[0]] = f"invalid geometry: {reason}"
-        elif excess is not None:
+            return
+        excess = too_complex(features.geometry[index[0]], self._max_vertices, method)
+        if excess is not None:
             features.errors[index[0]] = f"invalid geometry: {reason}; {excess}"
         else:
-            method = self._method
             singly(features, index, lambda one: _repair(features, one[0], method, reason))
 
 

@@ -52,10 +52,17 @@ class _Scrape(Collector):
         yield from _account(self._snapshot)
         yield from _weir(self._metrics, self._snapshot)
         yield from _streams(self._metrics)
+        yield _memories(self._snapshot)
         yield from _pool(self._metrics, self._snapshot)
         yield from _store(self._metrics, self._snapshot)
         yield from _service(self._metrics)
         yield from _gateway(self._snapshot.gateway)
+        yield _gauge(
+            "geoweir_certificate_expiry_seconds",
+            "Until our own certificate, and the one that the broker showed, end.",
+            ("certificate",),
+            (((name,), left) for name, left in self._snapshot.certificates.items()),
+        )
 
 
 def _account(snapshot: Snapshot) -> Iterator[Metric]:
@@ -105,6 +112,15 @@ def _account(snapshot: Snapshot) -> Iterator[Metric]:
         "geoweir_unaccounted",
         "Inputs that are neither settled nor held by any stage; anything but 0 is a bug.",
         snapshot.unaccounted,
+    )
+
+
+def _memories(snapshot: Snapshot) -> Metric:
+    return _counter(
+        "geoweir_ids_forgotten",
+        "Ids, or repeats, that a stream's memory let go of because it held limits.ids of them.",
+        ("stream", "memory"),
+        snapshot.forgotten.items(),
     )
 
 

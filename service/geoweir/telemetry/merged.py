@@ -54,13 +54,14 @@ _LARGEST: Final = frozenset(
         "geoweir_build_info",
     }
 )
-#: 1 only when it is so in every process: one that is away has none.
+#: 1 only when it is so in every process: one that is away has none; the first to end.
 _SMALLEST: Final = frozenset(
     {
         "geoweir_mqtt_connected",
         "geoweir_store_up",
         "geoweir_spill_up",
         "geoweir_config_last_reload_successful",
+        "geoweir_certificate_expiry_seconds",
         "geoweir_workers_sandboxed",
     }
 )

@@ -9,10 +9,13 @@ from typing import Final
 from geoweir.core.account import StreamTotals
 from geoweir.core.outcome import REASONS, Outcome
 
-__all__ = ["WORKER_STATES", "GatewayReading", "SlotReading", "Snapshot", "reasons_of"]
+__all__ = ["MEMORIES", "WORKER_STATES", "GatewayReading", "SlotReading", "Snapshot", "reasons_of"]
 
 #: Every state that ``geoweir_workers`` can name; others are counted as ``other``.
 WORKER_STATES: Final = ("starting", "idle", "busy", "backoff", "other")
+
+#: What is remembered of each id, or of each input, and bounded by ``limits.ids``.
+MEMORIES: Final = ("interval", "repeat", "sequence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Snapshot:
     spill_bytes: int = 0
     spill_limit: int = 0  # 0: no spill
     gateway: GatewayReading = GatewayReading()
+    forgotten: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by stream and memory
+    certificates: Mapping[str, float] = field(default_factory=dict)  # seconds until each ends
 
     def workers(self) -> dict[str, int]:
         """Slots by state, every known state named."""

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+import bz2
+import gc
+import gzip
+import lzma
 import math
+import tracemalloc
+import zlib
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -168,6 +175,28 @@ def test_lists_that_are_cut_off_are_not_called_a_lack_of_memory() -> None:
 
 def test_t09_a_payload_over_the_limit_is_rejected_before_it_is_parsed() -> None:
     assert reason(b"{" * 500, stream(limits=Limits(payload=400))) == "payload"
+
+
+@pytest.mark.parametrize("payload", [b"[" + b"[]," * 50_000 + b"0]", b"[" * 100_000])
+def test_t09_the_collector_rests_while_a_large_payload_is_parsed_and_works_again(
+    payload: bytes,
+) -> None:
+    before = gc.get_stats()[0]["collections"]
+    assert reason(payload) in {"shape", "json", "depth"}
+    assert gc.isenabled()
+    assert gc.get_stats()[0]["collections"] - before < 10
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, bz2.compress, lzma.compress])
+def test_t10_a_compressed_payload_is_never_unpacked(pack: Callable[[bytes], bytes]) -> None:
+    bomb = pack(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        rejected = decode(bomb).rejected[0]
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(bomb) + 100_000
+    finally:
+        tracemalloc.stop()
+    assert rejected.reason == "json"
 
 
 @pytest.mark.parametrize("levels", [5, 400, 20_000])

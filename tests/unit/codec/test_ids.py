@@ -155,3 +155,18 @@ def test_a_glance_at_any_payload_knows_an_id_from_the_topic() -> None:
 
     assert IdReader(spec).glance(b"\xff" * 1_000_000, "in/dev/x") == ["dev"]
     assert IdReader(spec).glance(b"", "in") == []
+
+
+@pytest.mark.parametrize("ident", ["dev1", "DEV0", "dev0 ", "dev0/", ""])
+def test_t33_an_id_that_is_not_the_topics_is_refused_and_the_topics_own_is_not(ident: str) -> None:
+    spec = stream(id_must_match="{topic[1]}")  # of in/dev0/pos
+    literal = orjson.dumps(ident)
+    both = b'{"type":"FeatureCollection","features":[%s,%s]}' % (
+        with_id(b'"dev0"'),
+        with_id(literal),
+    )
+
+    for payload in (with_id(literal), both):
+        rejected = decode(payload, spec=spec).rejected
+        assert rejected[0].reason == ("identity" if ident else "id")
+    assert decode(with_id(b'"dev0"'), spec=spec).features.ids == ["dev0"]

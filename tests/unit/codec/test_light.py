@@ -122,3 +122,10 @@ def test_ids_for_messages_are_bounded_by_the_limit_of_features() -> None:
 
     assert reader.ids(payload, "in") == ["good", "good"]
     assert reader.ids(b"\0", "in") == []
+
+
+def test_t33_a_forged_id_is_left_to_the_worker() -> None:
+    reader = LightReader(stream(id_must_match="{topic[1]}", fields=Fields(id="properties.no")))
+
+    assert reader.read(feature(POINT, no="mine"), "in/mine") is not None
+    assert reader.read(feature(POINT, no="mine"), "in/another") is None

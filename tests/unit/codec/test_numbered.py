@@ -44,3 +44,11 @@ def test_hostile_bytes_are_none(payload: bytes) -> None:
 def test_id_and_number_may_stand_in_the_topic() -> None:
     found = reader("{topic[2]}", "{topic[1]}").read(b"{}", "in/truck/17")
     assert found == Numbered("truck", 17)
+
+
+def test_t33_a_forged_id_has_no_number() -> None:
+    fields = Fields(sequence="properties.seq")
+    spec = StreamSpec(name="s", subscribe=("in/#",), fields=fields, id_must_match="{topic[1]}")
+
+    assert SequenceReader(spec).read(feature(7), "in/a") == Numbered("a", 7)
+    assert SequenceReader(spec).read(feature(7), "in/b") is None

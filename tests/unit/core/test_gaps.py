@@ -101,14 +101,14 @@ def test_gaps_go_on_after_a_restart_of_ours() -> None:
     assert before.take_changed() == []
 
 
-def test_ids_are_bounded_and_the_one_heard_of_longest_ago_goes() -> None:
+def test_t18_ids_are_bounded_and_the_one_heard_of_longest_ago_goes() -> None:
     gaps = Gaps(2, is_saved=True)
     gaps.see("a", 1, 0.0)
     gaps.see("b", 1, 0.0)
     gaps.see("a", 5, 0.0)
     assert gaps.see("c", 1, 0.0) == []
     assert gaps.see("d", 1, 0.0) == [Found("a", 2, 4)]
-    assert len(gaps) == 2
+    assert (len(gaps), gaps.evicted) == (2, 2)
     assert {track.id for track in gaps.take_changed()} == {"c", "d"}
     assert gaps.take_gone() == {"a", "b"}
 

@@ -109,7 +109,7 @@ def test_t13_one_future_fix_does_not_silence_its_id() -> None:
     assert gate.decide(("a", 0, 0, None, NOW + 2), now=NOW) == "interval"
 
 
-def test_the_longest_silent_id_is_forgotten_first_and_counted() -> None:
+def test_t18_the_longest_silent_id_is_forgotten_first_and_counted() -> None:
     gate = Prefilter(PrefilterSpec(min_interval_s=10), 2)
     for offset, ident in enumerate(("a", "b")):
         gate.decide((ident, 0, 0, None, NOW + offset), now=NOW)

@@ -35,7 +35,7 @@ def test_what_was_voided_comes_again_and_is_no_repeat() -> None:
     assert repeats.is_repeat("home", 1.0)
 
 
-def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
+def test_t18_the_memory_is_bounded_and_forgets_the_oldest() -> None:
     repeats = Repeats(1e9, 3)
     for name in "abcde":
         repeats.is_repeat(name, 0.0)

@@ -351,3 +351,19 @@ def test_a_spill_stands_beside_the_configuration(folder: Folder) -> None:
 
     assert loaded.settings is not None
     assert loaded.settings.spill == SpillSettings(path=str(folder.path / "s"), limit=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "code"),
+    [
+        ('id_must_match: "properties.id"', "streams.a.id_must_match", "bad-value"),
+        ('id_must_match: "{topic[x]}"', "streams.a.id_must_match", "bad-value"),
+        ('id_must_match: "{topic[1]}", format: owntracks', "streams.a", "bad-value"),
+    ],
+)
+def test_t33_an_id_is_matched_with_a_level_of_the_topic_only(
+    folder: Folder, stream: str, path: str, code: str
+) -> None:
+    loaded = folder.load(f"streams: {{a: {{subscribe: x/+, {stream}}}}}")
+
+    assert [(fault.path, fault.code) for fault in loaded.faults] == [(path, code)]

@@ -24,7 +24,23 @@ def test_a_repair_is_valid(method: Method) -> None:
 
 
 def test_t02_more_vertices_than_may_be_repaired_are_too_complex() -> None:
-    ring = shapely.Polygon(np.random.default_rng(1).random((500, 2)))
-    assert too_complex(ring, 501) is None
-    refusal = too_complex(ring, 500)
-    assert refusal == "too complex to repair: 501 vertices, at most 500 are allowed"
+    ring = shapely.box(0, 0, 1, 1).buffer(1).segmentize(0.02)
+    count = int(shapely.get_num_coordinates(ring))
+    assert too_complex(ring, count, "structure") is None
+    refusal = too_complex(ring, count - 1, "structure")
+    assert refusal == f"too complex to repair: {count} vertices, at most {count - 1} are allowed"
+
+
+@pytest.mark.parametrize(("method", "few", "many"), [("structure", 100, 120), ("linework", 33, 41)])
+def test_t02_a_small_ring_that_crosses_itself_everywhere_is_too_complex(
+    method: Method, few: int, many: int
+) -> None:
+    assert too_complex(star(few), 500, method) is None
+    assert "its segments cross at over" in str(too_complex(star(many), 500, method))
+
+
+def star(vertices: int) -> shapely.Polygon:
+    """Every segment crosses nearly every other."""
+    step = vertices // 2 - 1 + vertices % 2
+    turns = 2 * np.pi * (step * np.arange(vertices) % vertices) / vertices
+    return shapely.Polygon(np.column_stack([np.cos(turns), np.sin(turns)]))

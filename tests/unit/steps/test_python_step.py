@@ -70,7 +70,7 @@ def test_drop_filters_fail_makes_an_error_and_fail_is_the_stronger(make: Any) ->
         "chunk.crs = 'EPSG:3857'",
     ],
 )
-def test_an_exception_is_the_fault_of_the_one_feature_that_causes_it(
+def test_t22_an_exception_is_the_fault_of_the_one_feature_that_causes_it(
     make: Any, raises: str
 ) -> None:
     chunk = points(3)

@@ -13,6 +13,7 @@ from geoweir.settings.models.types import (
     Range,
     Section,
     Text,
+    TopicLevelText,
     duration,
     refusal,
     size,
@@ -220,6 +221,10 @@ class Stream(Section):
     """How payloads are written; in this version geojson, json or owntracks."""
     fields: FieldPaths = FieldPaths()
     """Where the id, time and coordinates stand."""
+    id_must_match: TopicLevelText | None = None
+    """A level of the topic, as "{topic[1]}", that the id must equal; an input with another id is
+    rejected (reason identity). With an access list that lets each device write below its own name
+    only, nobody can send as another. null: any id."""
     crs: Text = "EPSG:4326"
     """The CRS of the payloads' coordinates."""
     priority: Literal["high", "normal", "low"] = "normal"
@@ -240,3 +245,13 @@ class Stream(Section):
     """Where inputs go that can't be processed."""
     reconcile: Reconcile = Reconcile()
     """Where the ids of dropped inputs go."""
+
+    @model_validator(mode="after")
+    def _has_an_id_to_match(self) -> Self:
+        is_of_the_topic = self.format == "owntracks" and self.fields.id is None
+        if is_of_the_topic and self.id_must_match is not None:
+            raise refusal(
+                "OwnTracks ids are taken from the topic: there is nothing to match.",
+                "Remove id_must_match, or set fields.id.",
+            )
+        return self

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from geoweir.codec.paths import parse_path
+from geoweir.codec.paths import TopicLevel, parse_path
 from geoweir.errors import ConfigurationError
 from geoweir.settings.units import (
     DURATION_PATTERN,
@@ -48,6 +48,7 @@ __all__ = [
     "Scalar",
     "Section",
     "Text",
+    "TopicLevelText",
     "duration",
     "is_number",
     "refusal",
@@ -225,7 +226,14 @@ def _path(value: str) -> str:
     return value
 
 
+def _topic_level(value: str) -> str:
+    if isinstance(parse_path(_path(value)), TopicLevel):
+        return value
+    raise refusal("this is no level of the topic.", 'Write one in quotes: "{topic[1]}".')
+
+
 Name = Annotated[str, AfterValidator(_name)]
+TopicLevelText = Annotated[Text, AfterValidator(_topic_level)]
 FieldPathText = Annotated[Text, AfterValidator(_path)]
 FieldNames = Annotated[list[Text], Field(max_length=1000)]
 

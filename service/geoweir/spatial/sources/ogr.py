@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,11 @@ from geoweir.spatial.sources.batch import Batch, Selection, fault
 
 __all__ = ["OgrSource"]
 
+#: Drivers of files that make GDAL read other files, start programs, or go to the network.
+_SKIPPED: Final = (
+    "VRT,OGR_VRT,GDALG,GPSBabel,ADBC,HTTP,WFS,OAPIF,OGCAPI,CSW,EEDA,Carto,Elasticsearch,NGW,"
+    "PLSCENES,AmigoCloud"
+)
 _MOST_FEATURES: Final = 16_384  # in a batch
 _FEWEST_FEATURES: Final = 256
 _FEATURE_BYTES: Final = 500  # about
@@ -30,6 +36,7 @@ class OgrSource:
     """
 
     def __init__(self, path: Path, selection: Selection) -> None:
+        os.environ.setdefault("GDAL_SKIP", _SKIPPED)  # which GDAL reads when it is loaded
         try:
             import pyogrio  # noqa: PLC0415 - an extra
             import pyogrio.raw  # noqa: PLC0415

@@ -153,7 +153,7 @@ def test_a_grid_begins_in_the_north_west(value: str, expected: list[float | None
     }
 
 
-def test_a_grid_over_its_bound_is_refused_with_the_numbers() -> None:
+def test_t32_a_grid_over_its_bound_is_refused_with_the_numbers() -> None:
     points = cloud((0, 0, 0), (99, 0, 0))
     assert gridded(points, 1.0, "max", 100)["columns"] == 100
     with pytest.raises(CloudError, match=r"1 rows of 100 cells, and 99 cells are allowed"):

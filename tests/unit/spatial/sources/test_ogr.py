@@ -12,6 +12,7 @@ from geoweir.errors import ConfigurationError
 from geoweir.spatial.attributes import Attributes
 from geoweir.spatial.file.mapped import MappedFile
 from support.layers import Said, compiled_file
+from support.service import command
 
 pyogrio = pytest.importorskip("pyogrio.raw")
 
@@ -89,3 +90,27 @@ def test_without_pyogrio_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     with pytest.raises(ConfigurationError, match=r"install geoweir\[formats\]"):
         compiled_file(tmp_path / "a.gpkg", Said())
+
+
+def test_t21_a_source_that_makes_gdal_read_another_file_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.geojson"
+    other.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "id": "secret",'
+        ' "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}'
+    )
+    bait = tmp_path / "bait.gpkg"  # GDAL looks at the content, not at the name
+    bait.write_text(
+        f'<OGRVRTDataSource><OGRVRTLayer name="other"><SrcDataSource>{other}</SrcDataSource>'
+        "</OGRVRTLayer></OGRVRTDataSource>"
+    )
+    done = command("compile", str(bait), "-o", "made.gwl", folder=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "made.gwl").exists()
+
+
+@pytest.mark.parametrize("name", ["/vsicurl/http://127.0.0.1:9/x.gpkg", "http://127.0.0.1:9/x.gpkg"])
+def test_t21_a_source_is_a_file(tmp_path: Path, name: str) -> None:
+    done = command("compile", name, "-o", "made.gwl", folder=tmp_path)
+    assert done.returncode != 0
+    assert "there is no such file" in done.stderr

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoweir.spatial.sources import split
@@ -22,6 +22,7 @@ def blocks(text: bytes, size: int) -> list[bytes]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
+@settings(deadline=None)  # what is asserted is no time
 @given(
     features=st.lists(OBJECTS, max_size=5),
     before=OBJECTS,
