@@ -15,9 +15,8 @@ def test_time_by_stream_and_step() -> None:
 
     assert list(shown["a"]["steps"]) == list(metrics.streams["a"].steps)
     join, python = shown["a"]["steps"].values()
-    assert (join["count"], join["seconds"]) == (100, pytest.approx(2.0))
-    assert python["p50_s"] is not None
-    assert join["p99_s"] is not None
-    assert join["p99_s"] <= python["p99_s"]
+    assert join["count"] == 100
+    assert join["seconds"] == pytest.approx(2.0)
+    assert 0.0 < (join["p50_s"] or 0.0) <= (join["p99_s"] or 0.0) <= (python["p99_s"] or 0.0)
     assert shown["a"]["other_s"] == pytest.approx(3.0)
     assert shown["b"]["chunk"] == {"count": 0, "seconds": 0.0, "p50_s": None, "p99_s": None}
