@@ -33,9 +33,13 @@ class Restarts:
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str, str]] = []
+        self.sandbox = ""
 
     def restarted(self, worker: int, reason: str, detail: str) -> None:
         self.seen.append((worker, reason, detail))
+
+    def sandboxed(self, how: str) -> None:
+        self.sandbox = how
 
     def reasons(self) -> list[str]:
         return [reason for _, reason, _ in self.seen]
@@ -70,7 +74,8 @@ async def pool_of(
         for file in layers:
             shelf.put(file)
         pool = Pool(
-            PoolSpec(workers=workers, memory=memory),
+            # Its acts are those of a worker that somebody else has taken over.
+            PoolSpec(workers=workers, memory=memory, is_sandboxed=False),
             WorkerSpec(streams=()),
             events=restarts or Restarts(),
             shelf=shelf,

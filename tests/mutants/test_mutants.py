@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.mutants, pytest.mark.mosquitto, pytest.mark.timeout(30
 PACKAGE = Path(geoweir.__file__).parent
 TESTS = Path(__file__).parent.parent
 _SERVICE, _CULPRITS = "faults/test_suite_service.py", "faults/test_service_culprits.py"
+_SANDBOX = "unit/pool/test_sandbox.py"
 _PORTS, _DISK = "contract/test_ports.py", "faults/test_store_disk.py"
 _NOTHING, _GOES_ON = "loses_nothing_that_was_told_as_kept", "and_the_service_goes_on"
 _FAILED = 1  # pytest's exit status; 2 and above: it could not even ask
@@ -103,6 +104,13 @@ MUTANTS = [
         (
             f"{_CULPRITS}::test_only_the_culprit_of_a_chunk_is_reconciled_by_its_id_{_GOES_ON}[kill]",
         ),
+    ),
+    Mutant(
+        "no sandbox",
+        "pool/sandbox.py",
+        "    failed = libc.syscall(",
+        "    failed = 0 and libc.syscall(",
+        (f"{_SANDBOX}::test_t25_the_kernel_refuses_all_that_no_chunk_needs",),
     ),
 ]
 

@@ -95,6 +95,7 @@ class SimWorker:
         assert isinstance(loop, SimLoop)
         self.pid = 1000 + number
         self.private = 0
+        self.sandbox = "seccomp"
         self.held: dict[str, str] = {}
         self.cause: Cause | None = None
         self.ready: asyncio.Future[None] = loop.create_future()

@@ -32,14 +32,12 @@ max_queued_messages 0
 max_inflight_messages 2000
 set_tcp_nodelay true
 """
-#: How the image is meant to be run; swap is off so that the limit is one.
+#: How the image is meant to be run.
 _RESTRICTED: Final[dict[str, Any]] = {
     "read_only": True,
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "restart_policy": {"Name": "always"},
-    "mem_limit": "512m",
-    "memswap_limit": "512m",
 }
 
 
@@ -110,6 +108,9 @@ def boxes(
     config: Mapping[str, Any],
     *,
     files: Mapping[str, str] | None = None,
+    folders: Mapping[str, Path] | None = None,
+    memory: str = "512m",
+    saves: bool = True,
     seconds: float = 60,
 ) -> Iterator[Box]:
     """Runs both until the block ends.
@@ -120,6 +121,9 @@ def boxes(
         folder: for configuration files.
         config: geoweir's, without ``mqtt`` and ``http``.
         files: further files, by their path in the container.
+        folders: folders of the host, likewise, to read.
+        memory: the container's limit, without swap.
+        saves: whether the broker writes all it holds at each change, which is slow.
         seconds: for the service to become ready.
     """
     broker_image = os.environ.get("GEOWEIR_MOSQUITTO_IMAGE")
@@ -136,7 +140,14 @@ def boxes(
         **config,
     }
     (folder / "etc/geoweir.yaml").write_text(json.dumps(whole), encoding="utf-8")
-    (folder / "mosquitto.conf").write_text(_BROKER, encoding="utf-8")
+    (folder / "mosquitto.conf").write_text(
+        _BROKER
+        if saves
+        else _BROKER.replace(
+            "autosave_on_changes true\nautosave_interval 1", "autosave_interval 600"
+        ),
+        encoding="utf-8",
+    )
     ports = free_port(), free_port()
     with Network() as network:
         mosquitto = (
@@ -152,11 +163,16 @@ def boxes(
             .with_bind_ports(9108, ports[1])
             .with_volume_mapping(str(folder / "etc"), "/etc/geoweir", "ro")
             .with_tmpfs_mount("/tmp", "size=8m,noexec,nosuid")
-            .with_kwargs(**_RESTRICTED)
+            .with_kwargs(**_RESTRICTED, mem_limit=memory, memswap_limit=memory)
         )
         for index, (path, text) in enumerate((files or {}).items()):
+            if Path(path).parent == Path("/etc/geoweir"):
+                (folder / "etc" / Path(path).name).write_text(text, encoding="utf-8")
+                continue
             (folder / f"file-{index}").write_text(text, encoding="utf-8")
             geoweir.with_volume_mapping(str(folder / f"file-{index}"), path, "ro")
+        for path, host in (folders or {}).items():
+            geoweir.with_volume_mapping(str(host), path, "ro")
         with mosquitto, geoweir:
             assert wait_for_answer("127.0.0.1", ports[0])
             box = Box(

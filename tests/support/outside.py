@@ -195,6 +195,11 @@ class Sender(_Client):
         """Messages so far."""
         return self._sent.value
 
+    @property
+    def taken(self) -> int:
+        """Messages that the broker has acknowledged."""
+        return self._taken.value
+
     def send(
         self,
         messages: Iterable[tuple[str, bytes]],

@@ -46,6 +46,7 @@ class Reporting:
         self._broker = broker
         self._rejected: Counter[tuple[str, str]] = Counter()
         self._gaps: dict[str, events.SequenceGaps] = {}
+        self._sandbox = ""
         self.links: list[Link] = [
             Link("out", "", since=time.time()),
             *(Link("in", stream, since=time.time()) for stream in streams),
@@ -195,6 +196,12 @@ class Reporting:
     def restarted(self, worker: int, reason: str, detail: str) -> None:
         """A slot got a new worker."""
         self.emit(events.WorkerRestarted(worker=worker, reason=reason, detail=detail))
+
+    def sandboxed(self, how: str) -> None:
+        """A worker is ready; what holds for it is worth a line where it is news."""
+        if how != self._sandbox:
+            self._sandbox = how
+            self.emit(events.WorkersSandboxed(how=how))
 
     async def run(self) -> None:
         """Reports rejected inputs and gaps once a second and reason, however many they are."""

@@ -121,6 +121,7 @@ class Service:
                 layers=settings.layers,
                 rasters=settings.rasters,
                 module_path=settings.module_path,
+                room=None if settings.memory is None else settings.memory.room,
             ),
             events=self._reporting,
             shelf=self._layers.shelf,

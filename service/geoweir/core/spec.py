@@ -230,6 +230,7 @@ class WorkerSpec:
     layers: tuple[LayerSpec, ...] = ()
     rasters: tuple[RasterSpec, ...] = ()
     module_path: str | None = None  # folder of the configuration, for users' own steps
+    room: int | None = None  # bytes of memory that are free for layers; None: half of what there is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,3 +245,4 @@ class PoolSpec:
     timeout_s: float = 4.0
     memory: int = 150_000_000  # private bytes per worker
     on_failure: Literal["isolate", "drop"] = "isolate"
+    is_sandboxed: bool = True

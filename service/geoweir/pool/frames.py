@@ -76,6 +76,7 @@ class Assignment(msgspec.Struct, frozen=True):
     chains: str  # "module:function"; the module also has open_reference
     spec: WorkerSpec
     memory: int  # cap on private bytes
+    is_sandboxed: bool = True
 
 
 class Handed(msgspec.Struct, array_like=True, frozen=True):
@@ -110,6 +111,7 @@ class Ready(msgspec.Struct, array_like=True, frozen=True, tag=True):
 
     private: Bytes
     inherited: Bytes
+    sandbox: Text = ""  # what holds; see ``pool.sandbox.enter``
 
 
 class Unfit(msgspec.Struct, array_like=True, frozen=True, tag=True):

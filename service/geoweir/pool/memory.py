@@ -10,11 +10,12 @@ page that it writes on becomes its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["RECYCLE_SHARE", "Statm", "inherited_bytes", "reserved_bytes"]
+__all__ = ["RECYCLE_SHARE", "Inherited", "Statm", "reserved_bytes"]
 
 #: A worker that still holds more than this share of its cap after a chunk is replaced.
 RECYCLE_SHARE: Final = 0.8
@@ -46,23 +47,35 @@ class Statm:
             self._descriptor = None
 
 
-def inherited_bytes() -> int | None:
-    """Anonymous bytes of this process that it shares with others; None when not to be known."""
-    try:
-        sizes = _kib_fields(Path("/proc/self/smaps_rollup"), ("Anonymous", "Private_Dirty"))
-    except OSError:
-        return None
-    return max(0, sizes["Anonymous"] - sizes["Private_Dirty"])
+class Inherited:
+    """What this process shares with others, through a descriptor: a sandbox opens none later."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):
+            self._descriptor = os.open("/proc/self/smaps_rollup", os.O_RDONLY | os.O_CLOEXEC)
+
+    def bytes(self) -> int | None:
+        """Anonymous bytes that it shares; None when not to be known."""
+        if self._descriptor is None:
+            return None
+        try:
+            text = os.pread(self._descriptor, 8192, 0).decode("ascii", "replace")
+        except OSError:
+            return None
+        sizes = _kib_fields(text, ("Anonymous", "Private_Dirty"))
+        return max(0, sizes["Anonymous"] - sizes["Private_Dirty"])
 
 
 def reserved_bytes() -> int:
     """What this process counts against RLIMIT_DATA now (VmData)."""
-    return _kib_fields(Path("/proc/self/status"), ("VmData",))["VmData"]
+    text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return _kib_fields(text, ("VmData",))["VmData"]
 
 
-def _kib_fields(path: Path, names: tuple[str, ...]) -> dict[str, int]:
+def _kib_fields(text: str, names: tuple[str, ...]) -> dict[str, int]:
     sizes = dict.fromkeys(names, 0)
-    for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+    for line in text.splitlines():
         name, _, value = line.partition(":")
         if name in sizes:
             sizes[name] = int(value.split()[0]) * _KIB

@@ -11,6 +11,7 @@ import gc
 from typing import Final
 
 import numpy as np
+import numpy.ma  # numpy imports it when it is first needed, which a sandbox refuses
 import orjson
 import pyproj
 import shapely

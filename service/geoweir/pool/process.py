@@ -53,6 +53,7 @@ class WorkerProcess:
         pid: the process id.
         ready: done when the worker can take chunks; WorkerError when it said why it can't.
         private: private bytes as the worker last told.
+        sandbox: what keeps it from all that no chunk needs, as it told when it was ready.
         held: the version of each layer and raster that it was handed last.
         cause: why the service ended it, before anything else could.
         gone: done when the process has ended.
@@ -62,6 +63,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self.pid = spawned.pid
         self.private = 0
+        self.sandbox = ""
         self.held: dict[Reference, str] = {}
         self.cause: Cause | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -178,6 +180,7 @@ class WorkerProcess:
     def _heard(self, reply: Reply) -> None:
         match reply:
             case Ready(private=private, inherited=inherited) if not self.ready.done():
+                self.sandbox = reply.sandbox
                 self.private, self._inherited = private, inherited
                 self.ready.set_result(None)
             case Taken(refused=refused) if self._taken is not None and not self._taken.done():

@@ -38,6 +38,10 @@ class PoolEvents(Protocol):
         """A worker ended and is replaced; ``reason``: timeout, memory, crash, recycle or start."""
         ...
 
+    def sandboxed(self, how: str) -> None:
+        """A worker is ready; ``how`` it is kept from all that no chunk needs."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -296,6 +300,7 @@ class Slot:
         await asyncio.wait(first, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         if worker.is_ready():
             self._post.shelf.proved(files)
+            self._post.events.sandboxed(worker.sandbox)
             self._came_up()
         else:
             worker.kill(_TOO_SLOW)

@@ -50,7 +50,7 @@ class Pool:
         self._spec = spec
         self._shelf = shelf
         self._warm = chains.partition(":")[0]
-        self._body = pack(Assignment(chains, worker, spec.memory))
+        self._body = pack(Assignment(chains, worker, spec.memory, spec.is_sandboxed))
         self._events = events
         self._watch = MemoryWatch(spec.memory)
         self._slots: list[Slot] = []

@@ -28,6 +28,7 @@ from geoweir.pool.frames import (
     LENGTH,
     TEXT_LIMIT,
     Answer,
+    Assignment,
     Failure,
     Fault,
     Hand,
@@ -41,7 +42,8 @@ from geoweir.pool.frames import (
     encode_frame,
 )
 from geoweir.pool.holding import Holding
-from geoweir.pool.memory import RECYCLE_SHARE, Statm, inherited_bytes, reserved_bytes
+from geoweir.pool.memory import RECYCLE_SHARE, Inherited, Statm, reserved_bytes
+from geoweir.pool.sandbox import enter
 from geoweir.pool.sighted import sighted
 
 __all__ = ["serve"]
@@ -73,13 +75,22 @@ def serve(channel: socket.socket, door: socket.socket, body: bytes) -> None:
         _receive_all(holding, orders)
         holding.begin()
         memory.settle()
+        sandbox = _sandboxed(assignment)
     except Exception as error:  # noqa: BLE001 - whatever it is, a person has to read it
         channel.sendall(encode_frame(Unfit(_text(error))))
         return
-    channel.sendall(encode_frame(Ready(memory.private(), memory.inherited)))
+    channel.sendall(encode_frame(Ready(memory.private(), memory.inherited, sandbox)))
     for order in orders:
         for frame in _answers(order, holding, memory):
             channel.sendall(frame)
+
+
+def _sandboxed(assignment: Assignment) -> str:
+    """Gives up what no chunk needs, if wanted; what holds from now on."""
+    if not assignment.is_sandboxed:
+        return "off"
+    in_parts = (one.path for one in assignment.spec.rasters if one.in_parts)
+    return enter(sorted({str(Path(path).parent) for path in in_parts}))
 
 
 def _receive_all(holding: Holding, orders: Iterator[Order]) -> None:
@@ -138,6 +149,7 @@ class _Memory:
         self._cap = cap
         self._give_back = give_back
         self._statm = Statm(os.getpid())
+        self._shared = Inherited()
         self._measured = time.monotonic()
         # Right after the fork all anonymous pages are inherited ones.
         self.inherited = self._statm.anonymous()
@@ -179,7 +191,7 @@ class _Memory:
         return self.private() > RECYCLE_SHARE * self._cap
 
     def _measure(self) -> None:
-        if (inherited := inherited_bytes()) is not None:
+        if (inherited := self._shared.bytes()) is not None:
             self.inherited = inherited
         self._measured = time.monotonic()
 

@@ -19,8 +19,9 @@ from geoweir.core.spec import (
     TopicSpec,
 )
 from geoweir.settings.address import read_broker_url, read_listen
+from geoweir.settings.budget import KEPT_IN_MEMORY, budget
 from geoweir.settings.files import FileProblem, read_secret
-from geoweir.settings.machine import auto_workers
+from geoweir.settings.memory import MemoryPlan
 from geoweir.settings.models.mqtt import Mqtt
 from geoweir.settings.models.root import Config
 from geoweir.settings.models.service import Pool, Queue, State, Thermal
@@ -42,7 +43,6 @@ __all__ = ["assemble"]
 
 #: How much is kept where the configuration doesn't say.
 _KEPT_IN_A_FILE: Final = 64_000_000
-_KEPT_IN_MEMORY: Final = 8_000_000
 
 
 def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings:
@@ -56,20 +56,22 @@ def assemble(config: Config, path: Path, environ: Mapping[str, str]) -> Settings
     folder = path.parent
     host, port = read_listen(config.http.listen)
     streams = tuple(_stream(name, stream) for name, stream in config.streams.items())
+    memory = budget(config)
     return Settings(
-        mqtt=_mqtt(config.mqtt, folder, environ),
+        mqtt=_mqtt(config.mqtt, folder, environ, memory),
         streams=streams,
         layers=tuple(_layer(name, layer, folder) for name, layer in config.layers.items()),
         rasters=tuple(_raster(name, raster, folder) for name, raster in config.rasters.items()),
         queue_limit=config.queue.limit,
         when_full=config.queue.when_full,
         spill=_spill(config.queue, folder),
-        pool=_pool(config.pool, config.thermal),
+        pool=_pool(config.pool, config.thermal, memory),
         are_workers_auto=config.pool.workers is None,
         state=_state(config.state, folder, states=sum(map(_remembered, streams))),
         thermal=_thermal(config.thermal, folder),
         http=HttpSettings(host=host, port=port, token=_secret(folder, config.http.token_file)),
         shutdown_grace_s=config.shutdown_grace,
+        memory=memory,
         watchdog=WatchdogSettings(
             notifies=config.watchdog.systemd, interval_s=config.watchdog.interval
         ),
@@ -110,7 +112,7 @@ def _raster(name: str, raster: Raster, folder: Path) -> RasterSpec:
     )
 
 
-def _mqtt(mqtt: Mqtt, folder: Path, environ: Mapping[str, str]) -> MqttSettings:
+def _mqtt(mqtt: Mqtt, folder: Path, environ: Mapping[str, str], memory: MemoryPlan) -> MqttSettings:
     """The configuration's own user and password go before the environment's and the URL's."""
     url = read_broker_url(mqtt.url)
     own = mqtt.password.get_secret_value() if mqtt.password is not None else None
@@ -127,6 +129,7 @@ def _mqtt(mqtt: Mqtt, folder: Path, environ: Mapping[str, str]) -> MqttSettings:
         client_id=mqtt.client_id,
         session_expiry_s=mqtt.session_expiry,
         receive_window=mqtt.receive_window,
+        receive_bytes=memory.window,
         ack_order=mqtt.ack_order,
     )
 
@@ -154,15 +157,16 @@ def _thermal(thermal: Thermal, folder: Path) -> ThermalSettings:
     )
 
 
-def _pool(pool: Pool, thermal: Thermal) -> PoolSpec:
+def _pool(pool: Pool, thermal: Thermal, memory: MemoryPlan) -> PoolSpec:
     return PoolSpec(
-        workers=auto_workers() if pool.workers is None else pool.workers,
+        workers=memory.workers,
         chunk=pool.chunk,
         smallest_chunk=thermal.smallest_chunk,
         linger_s=pool.linger,
         timeout_s=pool.timeout,
-        memory=pool.memory,
+        memory=memory.worker,
         on_failure=pool.on_failure,
+        is_sandboxed=pool.sandbox == "strict",
     )
 
 
@@ -173,7 +177,7 @@ def _spill(queue: Queue, folder: Path) -> SpillSettings | None:
 
 
 def _state(state: State, folder: Path, *, states: int) -> StateSettings:
-    usual = _KEPT_IN_MEMORY if state.path is None else _KEPT_IN_A_FILE
+    usual = KEPT_IN_MEMORY if state.path is None else _KEPT_IN_A_FILE
     return StateSettings(
         path=None if state.path is None else str(folder / state.path),
         keeps_rejected=state.keep.rejected,

@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["auto_workers", "cpu_quota", "memory_bytes"]
+__all__ = ["auto_workers", "cpu_quota", "memory_bytes", "memory_limit"]
 
 _MOST_AUTO_WORKERS: Final = 4
+#: How version 1 names the trees of its controllers.
+_CPU: Final = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
+_MEMORY: Final = ("memory",)
+#: Version 1 writes the largest number of pages where there is no limit.
+_UNLIMITED: Final = 1 << 62
 
 
 def auto_workers(root: Path = Path("/"), *, processes: int = 1) -> int:
@@ -38,19 +43,39 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _groups(root: Path) -> list[Path]:
-    """Folders of control groups: of this process, of those around it, and the mounted root."""
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes that the control groups of this process allow; None without a limit.
+
+    The smallest limit counts, of the group itself and of those around it: a soft one
+    (``memory.high``) as well, since beyond it everything crawls.
+
+    Args:
+        root: where ``sys`` and ``proc`` are.
+    """
+    names = ("memory.max", "memory.high", "memory.limit_in_bytes")
+    texts = [_text(folder / name).strip() for folder in _groups(root, _MEMORY) for name in names]
+    limits = (int(text) for text in texts if text.isascii() and text.isdigit())
+    return min((limit for limit in limits if 0 < limit < _UNLIMITED), default=None)
+
+
+def _groups(root: Path, controllers_1: tuple[str, ...] = _CPU) -> list[Path]:
+    """Folders of control groups: of this process, of those around it, and the mounted root.
+
+    Args:
+        root: where ``sys`` and ``proc`` are.
+        controllers_1: names that version 1 has the tree under.
+    """
     mount = root / "sys/fs/cgroup"
     folders = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
-        if controllers in {"", "cpu", "cpu,cpuacct", "cpuacct,cpu"}:
+        if not controllers or controllers in controllers_1:
             # Version 2 has one tree, version 1 one for each controller.
-            bases = [mount / "cpu", mount / "cpu,cpuacct"] if controllers else [mount]
+            bases = [mount / name for name in controllers_1] if controllers else [mount]
             inner = Path(group.lstrip("/"))
             folders += [base / part for base in bases for part in (inner, *inner.parents)]
-    return [*folders, mount, mount / "cpu"]
+    return [*folders, mount, mount / controllers_1[0]]
 
 
 def _version_2(folder: Path) -> float | None:

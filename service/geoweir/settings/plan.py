@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from geoweir.core.spec import StreamSpec
+from geoweir.settings.memory import MemoryPlan
 from geoweir.settings.units import duration_text, size_text
 from geoweir.settings.values import MqttSettings, Settings, StateSettings, ThermalSettings
 from geoweir.telemetry.gateway.sensor import bounds_of, describe, find_sensor
@@ -17,8 +18,9 @@ def plan(settings: Settings) -> list[str]:
     return [
         f"broker    {_broker(settings.mqtt)}",
         *_bounds(settings),
+        *_memory(settings.memory),
         f"heat      {_heat(settings.thermal)}",
-        "sandbox   not in this version",
+        f"sandbox   {_sandbox(settings)}",
         f"keeps     {_state(settings.state)}",
         f"http      {_authority(settings.http.host, settings.http.port)}",
         f"end       within {duration_text(settings.shutdown_grace_s)}",
@@ -46,10 +48,21 @@ def _bounds(settings: Settings) -> list[str]:
     ]
 
 
+def _sandbox(settings: Settings) -> str:
+    return "strict: seccomp" if settings.pool.is_sandboxed else "off"
+
+
 def _when_full(settings: Settings) -> str:
     if settings.spill is not None:
         return f"up to {size_text(settings.spill.limit)} in {settings.spill.path}"
     return "inputs are reconciled (overflow)" if settings.when_full == "drop" else "reading stops"
+
+
+def _memory(memory: MemoryPlan | None) -> list[str]:
+    if memory is None:
+        return []
+    enforced = "" if memory.is_enforced else ", limit not enforced here"
+    return [f"memory    {memory.text()} of {memory.limit / 1e6:.0f}MB{enforced}"]
 
 
 def _state(state: StateSettings) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from geoweir.errors import ConfigurationError
 from geoweir.settings.address import AddressError, read_broker_url
+from geoweir.settings.budget import budget
 from geoweir.settings.document import Document
 from geoweir.settings.faults import Fault, KeyPath, printable
 from geoweir.settings.files import (
@@ -30,7 +31,6 @@ from geoweir.settings.files import (
     tls_problem,
 )
 from geoweir.settings.loops import topic_faults
-from geoweir.settings.machine import auto_workers, memory_bytes
 from geoweir.settings.models.root import Config
 from geoweir.settings.places import EACH, find, texts, value_at
 from geoweir.settings.units import size_text
@@ -309,21 +309,18 @@ def _boxes(document: Document, config: Config) -> Iterator[Fault]:
 
 
 def _memory(document: Document, config: Config) -> Iterator[Fault]:
-    workers = config.pool.workers or auto_workers()
-    total, have = workers * config.pool.memory, memory_bytes()
-    if total > have:
-        message = (
-            f"{workers} workers may take {size_text(config.pool.memory)} each,"
-            f" and this machine has {have // 10**6}MB."
-        )
-        path: KeyPath = ("pool", "memory")
-        yield document.fault(path, "too-much-memory", message, "Lower one of them.", "warning")
+    plan = budget(config)
+    if not plan.fits:
+        message = f"{plan.text()} is more than the {plan.limit / 1e6:.0f}MB there are."
+        remedy = "Lower pool.memory or pool.workers or leave them out, or give it more memory."
+        path: KeyPath = ("pool", "memory") if config.memory is None else ("memory",)
+        yield document.fault(path, "too-much-memory", message, remedy)
     for name, stream in config.streams.items():
-        if stream.limits.payload * _PAYLOAD_SHARE > config.pool.memory:
+        if stream.limits.payload * _PAYLOAD_SHARE > plan.worker:
             path = ("streams", name, "limits", "payload")
             message = (
                 f"a payload of {size_text(stream.limits.payload)} can take more memory than a"
-                f" worker has ({size_text(config.pool.memory)})."
+                f" worker has ({size_text(plan.worker)})."
             )
             remedy = "Raise pool.memory, or lower the limit."
             yield document.fault(path, "too-little-memory", message, remedy, "warning")

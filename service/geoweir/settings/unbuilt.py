@@ -59,7 +59,6 @@ _REFUSED: Final[tuple[tuple[tuple[str, ...], _Test, str, str], ...]] = (
 )
 _WITHOUT_EFFECT: Final = (
     ("map",),
-    ("pool", "sandbox"),
     ("streams", EACH, "events"),
 )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from geoweir.core.spec import LayerSpec, PoolSpec, RasterSpec, StreamSpec
+from geoweir.settings.memory import MemoryPlan
 
 __all__ = [
     "HttpSettings",
@@ -128,6 +129,7 @@ class Settings:
     shutdown_grace_s: float = 10.0
     watchdog: WatchdogSettings = WatchdogSettings()
     reload_watch_s: float | None = None
+    memory: MemoryPlan | None = None  # None: nobody planned
     log: LogSettings = LogSettings()
     config_path: str = ""
     module_path: str | None = None  # folder of the configuration: users' own steps stand there

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from geoweir.core.spec import Reference, WorkerSpec
+from geoweir.spatial.file.advice import advice_for
 from geoweir.spatial.file.mapped import MappedFile
 from geoweir.spatial.layer import Layer
 from geoweir.spatial.raster.raster import Raster
@@ -17,7 +18,7 @@ def open_reference(spec: WorkerSpec, reference: Reference, descriptor: int) -> L
     """The layer or raster in an open file; LayerFileError where there is none."""
     file = MappedFile(descriptor)
     if reference.kind == "layer":
-        return Layer.open(reference.name, file)
+        return Layer.open(reference.name, file, advice_for(file.header.size, spec.room))
     crs = next((one.crs for one in spec.rasters if one.name == reference.name), None)
     return Raster.mapped(reference.name, file, crs)
 

@@ -7,6 +7,7 @@ exception becomes the error of the feature that causes it alone.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import sys
@@ -137,6 +138,8 @@ def _described(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an exception whose own text fails
         text = ""
     described = type(error).__name__ + (f": {text}" if text else "")
+    if isinstance(error, PermissionError) and error.errno == errno.EPERM:
+        described += " (a worker may not; pool.sandbox: off lets it)"
     return described + _line_of(error)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "StoreFailed",
     "StoreWorks",
     "WorkerRestarted",
+    "WorkersSandboxed",
 ]
 
 
@@ -142,6 +143,19 @@ class WorkerRestarted:
         level = logging.INFO if self.reason == "recycle" else logging.ERROR
         write(log, level, "worker-restarted", self.reason, worker=self.worker, detail=self.detail)
         metrics.worker_restarted(self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersSandboxed:
+    """What workers may do from their first chunk on; ``how``: see ``pool.sandbox.enter``."""
+
+    how: str
+
+    def emit(self, log: logging.Logger, metrics: Metrics) -> None:
+        """Logs it and sets the gauge."""
+        metrics.is_sandboxed = self.how.startswith("seccomp")
+        level = logging.INFO if metrics.is_sandboxed else logging.WARNING
+        write(log, level, "sandbox", how=self.how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -304,6 +304,11 @@ def _service(metrics: Metrics) -> Iterator[Metric]:
         "0 while a changed configuration is refused and the one before goes on.",
         metrics.is_reload_good,
     )
+    yield _value(
+        "geoweir_workers_sandboxed",
+        "1 while workers can open, start and connect to nothing.",
+        metrics.is_sandboxed,
+    )
     yield _gauge(
         "geoweir_build_info", "geoweir's version.", ("version",), [((metrics.version,), 1)]
     )

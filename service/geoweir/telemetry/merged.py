@@ -61,6 +61,7 @@ _SMALLEST: Final = frozenset(
         "geoweir_store_up",
         "geoweir_spill_up",
         "geoweir_config_last_reload_successful",
+        "geoweir_workers_sandboxed",
     }
 )
 

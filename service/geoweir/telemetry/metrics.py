@@ -144,6 +144,7 @@ class Metrics:
         self.store_is_up = True
         self.spill_is_up = True
         self.is_reload_good = True
+        self.is_sandboxed = False
         self.spill_damages = 0
         self.store_damages = 0
         self.versions: dict[Reference, str] = {}  # of what is in use

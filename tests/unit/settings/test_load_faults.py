@@ -224,11 +224,9 @@ def test_what_is_not_built_is_refused(folder: Folder, text: str, path: str) -> N
     ("text", "path", "code"),
     [
         ("map: {draw: true}", "map", "not-built"),
-        ("pool: {sandbox: off}", "pool.sandbox", "not-built"),
         ("queue: {spill: {path: here}}", "queue.spill.path", "no-effect"),
         ("shutdown_grace: 1s", "shutdown_grace", "short-grace"),
         ("mqtt: {session_expiry: 5s}", "mqtt.session_expiry", "short-session"),
-        ("pool: {memory: 64GB, workers: 64}", "pool.memory", "too-much-memory"),
     ],
 )
 def test_a_warning_does_not_keep_the_service_from_starting(

@@ -32,6 +32,7 @@ CASES: list[tuple[events.Event, str]] = [
     ),
     (events.ReferenceFailed(reference=RASTER, why="w"), "raster-failed"),
     (events.FenceRefused(layer="l", topic="t", why="w"), "fence-refused"),
+    (events.WorkersSandboxed(how="seccomp"), "sandbox"),
     (events.ServiceReady(version="1", url="u"), "ready"),
     (events.ServiceDraining(why="SIGTERM", in_flight=1, grace_s=10.0), "draining"),
     (events.ServiceStopped(unaccounted=0, in_flight=0), "stopped"),

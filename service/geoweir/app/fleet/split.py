@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from geoweir.core.spec import StreamSpec, keeps_state
 from geoweir.errors import UsageError
+from geoweir.settings.memory import divide_memory
 from geoweir.settings.values import Settings, SpillSettings
 
 __all__ = ["client_id", "loses_retained", "split", "state_path"]
@@ -29,7 +30,7 @@ def split(settings: Settings, processes: int, auto_workers: int) -> tuple[Settin
         auto_workers: what ``pool.workers: auto`` means for each of them.
 
     Raises:
-        UsageError: there is no work for so many.
+        UsageError: there is no work, or no memory, for so many.
     """
     streams = _shared(settings)
     parts = tuple(
@@ -46,13 +47,23 @@ def split(settings: Settings, processes: int, auto_workers: int) -> tuple[Settin
             f"--processes {processes}: every stream keeps state per id, so each runs whole in one "
             f"process, and there is work for {busy} only. Write --processes {busy}."
         )
-    pool = settings.pool
+    pool, memory, window = settings.pool, settings.memory, settings.mqtt.receive_bytes
     if settings.are_workers_auto:
         pool = replace(pool, workers=auto_workers)
+    if memory is not None:
+        memory = divide_memory(memory, processes, auto_workers)
+        if not memory.fits:
+            raise UsageError(
+                f"--processes {processes}: each needs {memory.text()}, and has "
+                f"{memory.limit / 1e6:.0f}MB. Write fewer, or less pool.memory or pool.workers."
+            )
+        pool = replace(pool, workers=memory.workers, memory=memory.worker)
+        window = memory.window
     return tuple(
         replace(
             settings,
-            mqtt=replace(settings.mqtt, client_id=client_id(settings, index)),
+            mqtt=replace(settings.mqtt, client_id=client_id(settings, index), receive_bytes=window),
+            memory=memory,
             streams=part,
             pool=pool,
             state=replace(settings.state, path=state_path(settings, index)),

@@ -21,7 +21,7 @@ from geoweir.settings.models.service import (
     Watchdog,
 )
 from geoweir.settings.models.streams import Layer, Raster, Stream
-from geoweir.settings.models.types import Name, Section, duration
+from geoweir.settings.models.types import Name, Section, duration, size
 
 __all__ = ["Config", "Problem", "validate"]
 
@@ -39,6 +39,8 @@ class Config(Section):
     """Rasters that steps look values up in, by name."""
     streams: Annotated[dict[Name, Stream], Field(min_length=1, max_length=100)]
     """What is read and what is done with it, by name."""
+    memory: Annotated[int, size("128MB", "1000GB")] | None = None
+    """What the service and its workers may have together; null: the smallest limit there is."""
     queue: Queue = Queue()
     """The bounded queue between subscriptions and workers."""
     pool: Pool = Pool()

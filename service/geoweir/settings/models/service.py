@@ -60,11 +60,11 @@ class Pool(Section):
     timeout: Annotated[float, duration("50ms", "10m")] = 4.0
     """How long a chunk may take before its worker is ended."""
     memory: Annotated[int, size("32MB", "64GB")] = 150_000_000
-    """Private memory of one worker."""
+    """Private memory of one worker; left out, no more than its share of memory."""
     on_failure: Literal["isolate", "drop"] = "isolate"
     """Find the culprit in a failed chunk and save the rest, or drop the chunk whole."""
     sandbox: Literal["strict", "off"] = "strict"
-    """Not in this version: what workers may do after their start."""
+    """Strict: after their start workers open no file or socket and start nothing."""
 
 
 class Thermal(Section):

@@ -15,15 +15,15 @@ _SHARE: Final = 0.5
 _LIMITS: Final = ("memory.max", "memory.limit_in_bytes")  # control groups of version 2, of 1
 
 
-def advice_for(size: int, memory: int | None = None) -> Advice:
+def advice_for(size: int, room: int | None = None) -> Advice:
     """``random`` for a file that doesn't fit in memory: reading ahead would push it out again.
 
     Args:
         size: the file's bytes.
-        memory: bytes that there are; by default ``memory_limit``.
+        room: bytes of memory that it may fill; by default half of ``memory_limit``.
     """
-    there = memory_limit() if memory is None else memory
-    return "random" if size > _SHARE * there else "normal"
+    room = int(_SHARE * memory_limit()) if room is None else room
+    return "random" if size > room else "normal"
 
 
 def memory_limit(root: Path = Path("/")) -> int:

@@ -64,7 +64,9 @@ class SpillLog:
             self._head = min(max(self._head, self._segments[0].first), self._segments[-1].end)
         # One that can't be read: everything may have been confirmed.
         released = self._note.released
-        self.released = self.end - 1 if released is None else min(released, self.end - 1)
+        known = self.end - 1 if released is None else min(released, self.end - 1)
+        # What has its outcome needs no release: it came back because its lane was gone.
+        self.released = max(known, self._head - 1)
         if released is None and not self._segments:
             self.release(self.end - 1, ())
         self._next = self._head  # the next one to read …

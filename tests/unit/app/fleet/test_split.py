@@ -5,6 +5,7 @@ import pytest
 from geoweir.app.fleet.split import client_id, loses_retained, split
 from geoweir.core.spec import PoolSpec, PrefilterSpec, StreamSpec
 from geoweir.errors import UsageError
+from geoweir.settings.memory import Demand, share_memory
 from geoweir.settings.values import MqttSettings, Settings, StateSettings
 
 
@@ -94,3 +95,19 @@ def test_each_process_keeps_its_dropped_inputs_in_a_file_of_its_own() -> None:
     assert [part.state.path for part in parts] == ["/var/state.db-p0", "/var/state.db-p1"]
     assert {part.state.messages for part in parts} == {7}
     assert {part.state.path for part in split(settings(stream("a")), 2, 1)} == {None}
+
+
+def test_memory_is_divided_and_too_little_is_refused_with_the_sum() -> None:
+    demand = Demand(streams=1, auto_workers=4, kept=8_000_000)
+    whole = settings(stream("a"))
+    planned = share_memory(800_000_000, demand, is_enforced=True)
+    parts = split(replace(whole, memory=planned), 2, 2)
+    for part in parts:
+        assert part.memory is not None
+        assert part.memory.limit == 400_000_000
+        assert part.memory.fits
+        assert part.pool.memory == part.memory.worker < planned.worker
+        assert part.pool.workers == part.memory.workers <= 2
+        assert part.mqtt.receive_bytes == part.memory.window
+    with pytest.raises(UsageError, match=r"--processes 8: each needs service 90MB .*100MB"):
+        split(replace(whole, memory=planned), 8, 1)

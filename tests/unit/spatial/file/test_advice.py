@@ -40,7 +40,7 @@ def test_memory_is_the_machine_s_or_less_by_the_control_groups(
     assert memory_limit(tmp_path) == expected
 
 
-def test_a_layer_beyond_half_of_the_memory_is_not_read_ahead() -> None:
-    assert [advice_for(size, 1000) for size in (0, 500, 501, 2000)] == [
+def test_a_layer_that_does_not_fit_is_not_read_ahead() -> None:
+    assert [advice_for(size, 500) for size in (0, 500, 501, 2000)] == [
         "normal", "normal", "random", "random",
     ]  # fmt: skip

@@ -313,3 +313,18 @@ def test_what_an_earlier_life_left_is_made_durable_before_it_is_relied_on(
     monkeypatch.setattr("geoweir.store.spill.note.sync_files", sync)
     logs.open().close()
     assert sorted(synced) == ["00000000000000000001.spill", "released.0", "released.1"]
+
+
+def test_what_has_its_outcome_without_ever_being_released_is_over(logs: Logs) -> None:
+    log = logs.open()
+    log.append(records(1, 2, 3))  # durable, and its lane would send it again: not released
+    log.settle(2)  # but the lane was gone, so it came back from here
+    log.close()
+    log = logs.open()
+    carried = log.carried()
+    assert (carried.waiting, carried.durable, carried.others) == (0, [3], 0)
+    assert carried.released == 2
+    log.settle(3)
+    log.close()
+    carried = logs.open().carried()
+    assert (carried.waiting, carried.durable, carried.others) == (0, [], 0)
