@@ -13,7 +13,7 @@ python := $(VENV)/bin/python
 install := $(python) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check faults simulate soak mutants bench format clean help
+.PHONY: demo test check docs wheels faults simulate soak mutants bench format clean help
 
 demo: $(VENV)/.demo  ## buses through the whole service, on a broker of its own
 	@$(VENV)/bin/geoweir demo $(ARGS)
@@ -42,6 +42,9 @@ mutants: $(VENV)/.dev  ## removes each guard and sees the tests fail that watch 
 bench: $(VENV)/.dev  ## messages/s, latency and cost beside a raw echo, the plain pattern and Node-RED
 	@$(python) bench/end_to_end.py $(ARGS)
 
+docs: $(VENV)/.docs  ## the documentation as a site: build/site/index.html
+	@$(python) -m sphinx -W --keep-going -q docs build/site $(ARGS) && echo build/site/index.html
+
 format: $(VENV)/.dev  ## the formatter, and what ruff can repair
 	@$(python) -m ruff check --fix-only
 	@$(python) -m ruff format
@@ -66,6 +69,12 @@ $(VENV)/.demo: pyproject.toml setup.py $(wildcard service/geoweir/spatial/kernel
 	@echo "Installing geoweir into $(VENV) (once, under a minute)"
 	@$(install) -e '.[demo]' || { $(install) -e . \
 	  && echo "The demo's own broker has no package for this Python: it needs a mosquitto." >&2; }
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.demo
+	@echo "Installing what makes the documentation into $(VENV) (once)"
+	@$(install) 'pip>=25.1'
+	@$(install) --group docs
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
