@@ -16,6 +16,7 @@ __all__ = [
     "Hour",
     "Plant",
     "Sensor",
+    "Warmth",
     "always",
     "best_constant",
     "good",
@@ -39,6 +40,27 @@ class Plant:
     grain: float = 0.001  # of a reading
     every_s: float = 1.0
     seed: int = 1
+
+
+class Warmth:
+    """How warm a plant is, from ambient on."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._parts = [0.0] * len(plant.parts)
+        self._dice = random.Random(plant.seed)
+        self.celsius = plant.ambient
+
+    def work(self, load: float, seconds: float) -> None:
+        """Some seconds at a share of full work."""
+        for index, (tau_s, gain) in enumerate(self._plant.parts):
+            self._parts[index] += (gain * load - self._parts[index]) * (1 - exp(-seconds / tau_s))
+        self.celsius = self._plant.ambient + sum(self._parts)
+
+    def shown(self) -> float:
+        """What a sensor reads, with its noise and its grain."""
+        noisy = self.celsius + self._dice.gauss(0, self._plant.noise)
+        return round(noisy / self._plant.grain) * self._plant.grain
 
 
 @dataclass(slots=True)
@@ -76,15 +98,13 @@ def run(
     seconds: int = 3600,
 ) -> Hour:
     """Runs a plant from ambient, with a governor or with a constant duty."""
-    dice = random.Random(plant.seed)
-    warm = [0.0] * len(plant.parts)
+    warmth = Warmth(plant)
     hour = Hour()
     now = 0.0
     while now < seconds:
         load = min(demand(now), duty)
-        for index, (tau_s, gain) in enumerate(plant.parts):
-            warm[index] += (gain * load - warm[index]) * (1 - exp(-plant.every_s / tau_s))
-        celsius = plant.ambient + sum(warm)
+        warmth.work(load, plant.every_s)
+        celsius = warmth.celsius
         now += plant.every_s
         hour.work += load * plant.every_s
         hour.above_s += plant.every_s * (celsius > limit + 2)
@@ -92,22 +112,21 @@ def run(
         hour.duties.append(duty)
         hour.celsius.append(celsius)
         if governor is not None:
-            shown = celsius + dice.gauss(0, plant.noise)
-            given = sensor(now, round(shown / plant.grain) * plant.grain)
+            given = sensor(now, warmth.shown())
             decided = governor.decide(now, Reading(celsius=given, busy=load)).duty
             hour.changes += decided != duty
             duty = decided
     return hour
 
 
-def best_constant(plant: Plant, limit: float, *, demand: Demand = _FULL) -> Hour:
-    """The hour with the largest constant duty that never passes the limit, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(12):
-        middle = (low + high) / 2
-        hour = run(plant, limit, demand=demand, duty=middle)
-        low, high = (middle, high) if hour.hottest <= limit else (low, middle)
-    return run(plant, limit, demand=demand, duty=low)
+def best_constant(plant: Plant, limit: float) -> Hour:
+    """The hour with the largest constant duty that never passes the limit, at full demand.
+
+    A plant is linear and warms up steadily, so one hour of full work tells which duty that is.
+    """
+    full = run(plant, limit)
+    share = (limit - plant.ambient) / (full.hottest - plant.ambient)
+    return full if share >= 1.0 else run(plant, limit, duty=share)
 
 
 #: A bare board, one with a heat sink, and one in a case with a whole-degree sensor.

@@ -21,11 +21,10 @@ from support.outside import Listener, Sender, point
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 
-#: The pool's deadline decides how soon a stuck pool is one (docs/watchdog.md).
+#: The pool's deadline and the watchdog's times are the defaults.
 CONFIG: dict[str, Any] = {
     "streams": {"buses": {"subscribe": "buses/+"}},
-    "pool": {"workers": 2, "timeout": "500ms"},
-    "watchdog": {"interval": "500ms"},
+    "pool": {"workers": 2},
     "shutdown_grace": "5s",
 }
 #: Leaves the service without workers, and without anybody who would make new ones: it stops the

@@ -10,7 +10,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from faults.poolside import answers, descriptors, file_of, pool_of, processes_with, work
-    from geoweir.pool.supervisor import Pool
+    from geoweir.pool.supervisor import STUCK_S, Pool
 
 
 def parent_of(pid: int) -> int:
@@ -71,6 +71,28 @@ async def forkserver() -> None:
         while any(stats.restarts == 0 for stats in pool.stats()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert await answers(pool, "layer zones") == [b"one"]
+        print("ok")
+
+
+async def stuck() -> None:
+    """A forkserver that is stopped leaves a pool stuck only once there is no worker either."""
+    async with pool_of(2) as pool:
+        pids = [stats.pid for stats in pool.stats() if stats.pid is not None]
+        server = parent_of(pids[0])
+        os.kill(pids[0], signal.SIGKILL)
+        while pool.stats()[0].restarts == 0 or pool.stats()[0].pid is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.kill(server, signal.SIGSTOP)
+        os.kill(pids[1], signal.SIGKILL)
+        await asyncio.sleep(STUCK_S + 1)
+        assert not pool.is_stuck()  # one worker is left
+        os.kill(pool.stats()[0].pid or 0, signal.SIGKILL)
+        while not pool.is_stuck():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.kill(server, signal.SIGCONT)
+        while pool.is_stuck():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await answers(pool, "x")
         print("ok")
 
 

@@ -152,6 +152,10 @@ def test_the_pool_survives_its_forkserver() -> None:
     assert outcome("forkserver") == "ok\n"
 
 
+def test_a_pool_is_stuck_where_there_is_no_worker_and_nobody_to_make_one() -> None:
+    assert outcome("stuck") == "ok\n"
+
+
 async def test_a_closed_pool_leaves_no_descriptor() -> None:
     async with pool_of(1) as pool:
         await answers(pool, "x")

@@ -36,10 +36,11 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 def configuration(broker: Broker) -> dict[str, Any]:
+    """The pool's deadline is the default."""
     return {
         "mqtt": {"url": broker.url, "protocol": broker.protocol},
         "streams": {"buses": {"subscribe": "buses/+"}},
-        "pool": {"workers": 2, "timeout": "500ms"},
+        "pool": {"workers": 2},
         "watchdog": {"interval": "200ms"},
         "shutdown_grace": "2s",
     }
@@ -108,9 +109,10 @@ def test_a_broker_that_does_not_answer_is_no_reason_to_be_started_again(
     broker: Broker, tmp_path: Path
 ) -> None:
     needs_mosquitto()
+    short = configuration(broker) | {"pool": {"workers": 2, "timeout": "500ms"}}
     with (
         Manager(tmp_path, watchdog_s=1.0) as manager,
-        Geoweir(configuration(broker), tmp_path, environment=manager.environment) as service,
+        Geoweir(short, tmp_path, environment=manager.environment) as service,
         Sender(broker) as sender,
     ):
         manager.wait("READY=1")

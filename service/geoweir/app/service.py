@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -35,6 +35,9 @@ from geoweir.web.kept import KeptPages
 from geoweir.web.server import HttpServer
 from geoweir.web.status import Face, Status
 from geoweir.web.tap import Tap
+
+if TYPE_CHECKING:
+    from geoweir.app.staging import Staging
 
 __all__ = ["Service"]
 
@@ -63,6 +66,7 @@ class Service:
         show: opens where the status is shown, other than HTTP at ``http.listen``.
         world: what it touches, other than the real one.
         earlier: the account's totals, where this service had another configuration before.
+        staging: where set, its pages are served.
     """
 
     def __init__(
@@ -75,7 +79,9 @@ class Service:
         show: Callable[[Status], AbstractAsyncContextManager[Face]] | None = None,
         world: World | None = None,
         earlier: Mapping[str, EarlierTotals] | None = None,
+        staging: Staging | None = None,
     ) -> None:
+        self._staging = staging
         self._settings = settings
         self._world = world or World(options)
         self._clocks = self._world.clocks
@@ -411,7 +417,13 @@ class Service:
     def _serve_http(self, status: Status) -> HttpServer:
         http = self._settings.http
         return HttpServer(
-            http.host, http.port, status, tap=self._tap, kept=self.kept, token=http.token
+            http.host,
+            http.port,
+            status,
+            tap=self._tap,
+            kept=self.kept,
+            token=http.token,
+            pages={} if self._staging is None else self._staging.pages(self._metrics),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:

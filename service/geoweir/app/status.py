@@ -154,6 +154,7 @@ class ServiceStatus:
             waiting=held,
             is_outside=not self._reporting.can_send() or self._at_broker() > 0,
             mark=(self._reporting.last_outcome, sum(slot.answers for slot in self._pool.stats())),
+            is_stuck=self._pool.is_stuck(),
         )
         silent_s = self._progress.silent_s
         detail = "" if ok else f"{held} inputs wait, and none moved for {silent_s:.0f} s"

@@ -20,6 +20,8 @@ __all__ = ["Watchdog", "Watched"]
 _STARTING_EVERY_S: Final = 0.1
 #: A start that does not turn the loop for so long is no longer one. Workers take theirs.
 _STARTING: Final = "EXTEND_TIMEOUT_USEC=60000000"
+#: Between two looks: what stands still is to be found out soon, and progress is measured by looks.
+_LOOK_S: Final = 0.5
 #: Signs of life in each period that the manager gives.
 _SIGNS: Final = 3
 _TEXT: Final = 200
@@ -51,15 +53,13 @@ class Watchdog:
         self._notifier = notifier
         self._status = status
         period_s = notifier.watchdog_s
-        self._every_s = interval_s if period_s is None else min(interval_s, period_s / _SIGNS)
+        every_s = interval_s if period_s is None else min(interval_s, period_s / _SIGNS)
+        self._every_s = min(every_s, _LOOK_S)
         self._told = ""
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Watches during the block."""
-        if not self._notifier:
-            yield
-            return
+        """Watches during the block, also where nobody is told: a page may ask at any time."""
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(self._run(), name="watchdog")
             try:

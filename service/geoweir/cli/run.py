@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     from geoweir.app.fleet.wire import Plan, write_plan
     from geoweir.cli.becoming import become
     from geoweir.cli.configuration import load_or_explain
+    from geoweir.cli.environment import check_environment
 
+    check_environment(os.environ, processes=args.processes)
     settings = load_or_explain(args.config)
     several = args.processes > 1
     members = _split(settings, args.processes) if several else (settings,)

@@ -7,15 +7,18 @@ import asyncio
 import faulthandler
 import os
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from geoweir.cli.becoming import add_arguments, become_again, read_plan
+from geoweir.cli.environment import ENVIRONMENT, STAGING
 from geoweir.cli.following import follow_until
 
 if TYPE_CHECKING:
     from geoweir.app.fleet.wire import Plan
+    from geoweir.app.staging import Staging
 
 __all__ = ["add_parser", "run"]
 
@@ -57,16 +60,18 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    staging = _staging(settings.state.path)
     service = Service(
         settings,
         broker_options(settings.mqtt),
         # A broker that is away while we change is no reason to end.
         waits_for_broker=plan.waits_for_broker or plan.earlier is not None,
         earlier=plan.earlier,
+        staging=staging,
     )
 
     watchdog = Watchdog(notifier, service.status, settings.watchdog.interval_s)
-    async with watchdog.watching():
+    async with staging.watching() if staging else nullcontext(), watchdog.watching():
         fresh = await follow_until(
             service.run(stop, lambda url: print(f"geoweir is ready: {url}", flush=True)),
             config=config,
@@ -75,3 +80,12 @@ async def _serve(plan: Plan, config: str) -> Plan | None:
             stop=stop,
         )
     return fresh and msgspec.structs.replace(fresh, earlier=service.earlier_totals())
+
+
+def _staging(state: str | None) -> Staging | None:
+    """What debugs the service where its environment asks for that."""
+    if os.environ.get(ENVIRONMENT) != STAGING:
+        return None
+    from geoweir.app.staging import Staging
+
+    return Staging(state)

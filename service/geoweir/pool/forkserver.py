@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -96,11 +97,19 @@ def is_ended(pidfd: int) -> bool:
     return bool(poll.poll(0))
 
 
+def owed_s() -> float:
+    """For how long the forkserver has owed an answer, in seconds; one that is new owes none yet."""
+    return _forkserver.owed_s()
+
+
 def reap(spawned: Spawned) -> str:
     """Says how a process that is gone ended, and gives back what it held here."""
     with _forkserver.lock:
+        _forkserver.asked()
         spawned.process.join(REAP_S)
         status = spawned.process.exitcode
+        if status is not None:
+            _forkserver.answered()
         with contextlib.suppress(ValueError):  # the forkserver died before it could tell
             spawned.process.close()
     os.close(spawned.pidfd)
@@ -150,6 +159,21 @@ class _Forkserver:
         self.lock = threading.Lock()  # multiprocessing's own books are not safe for threads
         self._context = multiprocessing.get_context("forkserver")
         self._pidfd: int | None = None
+        self._owes_since: float | None = None  # of the loop's thread and of those that ask
+
+    def asked(self) -> None:
+        """An answer is due; one that was due before stays so until one comes."""
+        if self._owes_since is None:
+            self._owes_since = time.monotonic()
+
+    def answered(self) -> None:
+        """It works."""
+        self._owes_since = None
+
+    def owed_s(self) -> float:
+        """Seconds since the oldest question that has no answer."""
+        since = self._owes_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def start(
         self, body: bytes, name: str, sockets: tuple[socket.socket, socket.socket], warm: str
@@ -158,10 +182,14 @@ class _Forkserver:
         with self.lock:
             is_new = not self._is_alive()
             if is_new:
+                self.answered()  # it imports first, which takes a slow gateway seconds
                 self._context.set_forkserver_preload([warm, _PRELOAD])
                 with _environment():
                     forkserver.ensure_running()
+            if not is_new:
+                self.asked()
             process.start()
+            self.answered()
             if is_new:
                 self._remember(process.pid or 0)
         return process

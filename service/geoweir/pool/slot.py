@@ -130,6 +130,10 @@ class Slot:
         """What the slot does now."""
         return self._state
 
+    def has_worker(self) -> bool:
+        """Whether there is a process in the slot, be it ready or not."""
+        return self._worker is not None and self._worker.is_alive()
+
     def stats(self) -> SlotStats:
         """The slot as it is now."""
         return SlotStats(

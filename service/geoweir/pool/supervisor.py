@@ -8,6 +8,7 @@ from typing import Final
 
 from geoweir.core.spec import PoolSpec, WorkerSpec
 from geoweir.errors import WorkerError
+from geoweir.pool.forkserver import owed_s
 from geoweir.pool.frames import Assignment, pack
 from geoweir.pool.ran import Failure, Ran, RanEach, SlotStats
 from geoweir.pool.shelf import Shelf
@@ -19,6 +20,8 @@ __all__ = ["Failure", "Pool", "PoolEvents", "Ran", "RanEach", "Slot", "SlotStats
 CHAINS: Final = "geoweir.steps.handed:chains"
 WARM_S: Final = 60.0  # for all workers to become ready
 LEAVE_S: Final = 5.0  # for killed workers to be gone
+#: For the process that workers are forked from to answer, which takes it milliseconds.
+STUCK_S: Final = 3.0
 
 
 class Pool:
@@ -120,6 +123,13 @@ class Pool:
     def stats(self) -> list[SlotStats]:
         """Every slot as it is now."""
         return [slot.stats() for slot in self._slots]
+
+    def is_stuck(self) -> bool:
+        """Whether there is no worker, and nobody who would make one.
+
+        A worker that fails, is being replaced or has to wait for its replacement is none of that.
+        """
+        return owed_s() >= STUCK_S and not any(slot.has_worker() for slot in self._slots)
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()

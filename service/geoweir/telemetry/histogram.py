@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from math import isinf
+
+from geoweir.core.quantile import quantile
 
 __all__ = ["Histogram"]
 
@@ -47,3 +50,8 @@ class Histogram:
             total += count
             rows.append((bound, total))
         return rows
+
+    def quantile(self, share: float) -> float | None:
+        """What a share of the observations does not exceed: see ``core.quantile``."""
+        buckets = [(None if isinf(bound) else bound, n) for bound, n in self.cumulative()]
+        return quantile(buckets, share)

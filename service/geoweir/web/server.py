@@ -12,9 +12,9 @@ import errno
 import hmac
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.resources import files
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import orjson
@@ -63,6 +63,7 @@ class HttpServer:
         allowed_hosts: further names that requests may be addressed to (see ``hosts``).
         idle_s: how long a connection may go without a complete request.
         refresh: awaited before data is shown, where the status is about other processes.
+        pages: further ones, by path: what makes each one's JSON.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class HttpServer:
         allowed_hosts: Iterable[str] = (),
         idle_s: float = IDLE_S,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        pages: Mapping[str, Callable[[], Awaitable[Any]]] = MappingProxyType({}),
     ) -> None:
         self._host = host
         self._port = port
@@ -97,6 +99,7 @@ class HttpServer:
         self._live: dict[str, _Answer] = {
             "/api/tap": _no_tap if tap is None else tap.answer,
             LIST: self._kept,
+            **{path: _page(make) for path, make in pages.items()},
         }
         self._health: dict[str, Callable[[], web.Response]] = {
             "/healthz": lambda: _live(status.alive()),
@@ -224,6 +227,13 @@ def _file(name: str) -> bytes:
 
 def _answer(body: bytes, content_type: str, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, headers={**HEADERS, "Content-Type": content_type})
+
+
+def _page(make: Callable[[], Awaitable[Any]]) -> _Answer:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return _json(await make())
+
+    return answer
 
 
 def _json(value: object, status: int = 200) -> web.Response:

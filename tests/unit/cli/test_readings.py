@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from geoweir.cli.panel import panel, plain
-from geoweir.cli.readings import Reading, decode, quantile, view
+from geoweir.cli.readings import Reading, decode, view
+from geoweir.core.quantile import quantile
 
 BOUNDS = (0.01, 0.1, 1.0)
 

@@ -109,7 +109,9 @@ def test_t21_a_source_that_makes_gdal_read_another_file_is_refused(tmp_path: Pat
     assert not (tmp_path / "made.gwl").exists()
 
 
-@pytest.mark.parametrize("name", ["/vsicurl/http://127.0.0.1:9/x.gpkg", "http://127.0.0.1:9/x.gpkg"])
+@pytest.mark.parametrize(
+    "name", ["/vsicurl/http://127.0.0.1:9/x.gpkg", "http://127.0.0.1:9/x.gpkg"]
+)
 def test_t21_a_source_is_a_file(tmp_path: Path, name: str) -> None:
     done = command("compile", name, "-o", "made.gwl", folder=tmp_path)
     assert done.returncode != 0
