@@ -13,7 +13,7 @@ python := $(VENV)/bin/python
 install := $(python) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check docs wheels faults simulate soak hostile mutants bench format clean help
+.PHONY: demo test check docs wheels audit faults simulate soak hostile mutants bench format clean help
 
 demo: $(VENV)/.demo  ## buses through the whole service, on a broker of its own
 	@$(VENV)/bin/geoweir demo $(ARGS)
@@ -49,6 +49,12 @@ bench: $(VENV)/.dev  ## messages/s, latency and cost beside a raw echo, the plai
 docs: $(VENV)/.docs  ## the documentation as a site: build/site/index.html
 	@$(python) -m sphinx -W --keep-going -q docs build/site $(ARGS) && echo build/site/index.html
 
+wheels: $(VENV)/.release  ## a release's wheels for x86-64 and aarch64, and its sources: dist/
+	@$(python) deploy/wheels.py $(ARGS)
+
+audit: $(VENV)/.release  ## known faults in what the image holds; says what it could not look at
+	@$(python) deploy/audit.py $(ARGS)
+
 format: $(VENV)/.dev  ## the formatter, and what ruff can repair
 	@$(python) -m ruff check --fix-only
 	@$(python) -m ruff format
@@ -79,6 +85,12 @@ $(VENV)/.docs: pyproject.toml $(VENV)/.demo
 	@echo "Installing what makes the documentation into $(VENV) (once)"
 	@$(install) 'pip>=25.1'
 	@$(install) --group docs
+	@touch $@
+
+$(VENV)/.release: pyproject.toml $(VENV)/.demo
+	@echo "Installing what makes a release into $(VENV) (once)"
+	@$(install) 'pip>=25.1'
+	@$(install) --group release
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo

@@ -1,4 +1,4 @@
-"""Makes the wheels of a release, for x86-64 and aarch64, and the source distribution: ``make wheels``.
+"""Makes a release's wheels, x86-64 and aarch64, and source distribution: ``make wheels``.
 
 Each wheel holds the compiled kernel (limited API, so one for all Pythons from 3.11 on). The other
 machine's is cross-compiled (Debian: ``gcc-aarch64-linux-gnu libc6-dev-arm64-cross``). The platform

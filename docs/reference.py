@@ -35,8 +35,8 @@ def keys() -> str:
     )
     return (
         "# Configuration keys\n\n"
-        "Made from the models. `NAME` is a name of yours, `[]` an element of a list. What the parts "
-        "mean together: [configuration.md](../configuration.md).\n\n"
+        "Made from the models. `NAME` is a name of yours, `[]` an element of a list. What the "
+        "parts mean together: [configuration.md](../configuration.md).\n\n"
         f"| key | type | default | what |\n| --- | --- | --- | --- |\n{rows}\n"
     )
 
@@ -75,7 +75,7 @@ def _inner(node: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
             yield one, f"[]{suffix}"
 
 
-def _type(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _type(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one for each kind
     if "enum" in node:
         return ", ".join(map(str, node["enum"]))
     if "const" in node:
