@@ -1,7 +1,7 @@
 """Looks for known faults in what the image holds: ``make audit``.
 
-pip-audit calls a list clean of which it could look at nothing. So here every package is one of three:
-*clean*, *faulty*, or *not audited*, with the reason. Exit status: 0 all clean, 1 a fault is known,
+pip-audit calls a list clean of which it could look at nothing. So here every package is one of
+three: *clean*, *faulty*, or *not audited*, with the reason. Exit status: 0 all clean, 1 a fault is known,
 3 something could not be looked at.
 """
 
