@@ -24,9 +24,7 @@ def test_every_command_of_the_tutorial_does_what_the_page_says(tmp_path: Path) -
     needs_mosquitto()
     if shutil.which("mosquitto_sub") is None:
         pytest.skip("no mosquitto clients")
-    blocks = re.findall(
-        r"^```sh\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"))
     assert len(blocks) > 8
     (tmp_path / "bin").mkdir()
     geoweir = tmp_path / "bin/geoweir"
