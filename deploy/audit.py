@@ -1,8 +1,8 @@
 """Looks for known faults in what the image holds: ``make audit``.
 
 pip-audit calls a list clean of which it could look at nothing. So here every package is one of
-three: *clean*, *faulty*, or *not audited*, with the reason. Exit status: 0 all clean, 1 a fault is known,
-3 something could not be looked at.
+three: *clean*, *faulty*, or *not audited*, with the reason. Exit status: 0 all clean, 1 a fault is
+known, 3 something could not be looked at.
 """
 
 from __future__ import annotations
