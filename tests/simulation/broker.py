@@ -108,12 +108,16 @@ class Broker:
         if not self.is_up:
             return False
         for name, session in self._takers(topic):
+            granted = min(qos, max(session.filters.values()))
+            if not granted and name not in self._by_id:
+                self._oracle.lost([topic])  # nobody keeps QoS 0 for who is away
+                continue
             limit = self._habits.max_queued
             if limit is not None and len(session.queue) >= limit:
                 self._world.note(f"broker drops {topic}, its queue is full")
                 self._oracle.lost([topic])
                 continue
-            session.queue.append(Message(topic, payload, qos))
+            session.queue.append(Message(topic, payload, granted))
             self._push(name)
         return True
 
@@ -298,7 +302,7 @@ class Broker:
             self._deliver(client, message, mid, dup=False)
 
     def _deliver(self, client: Client, message: Message, mid: int, *, dup: bool) -> None:
-        self._oracle.delivered(message.topic)
+        self._oracle.delivered(message.topic, is_certain=bool(message.qos))
         client.connection.send(
             encode_publish(message.topic, message.payload, message.qos, mid, dup=dup)
         )
@@ -310,6 +314,7 @@ class Broker:
         if client is None or client.told is None:
             return
         name = client.told.client_id
+        self._oracle.cut(name.rpartition("-")[2])
         if self._by_id.get(name) is client:
             del self._by_id[name]
             session = self._sessions[name]

@@ -43,6 +43,7 @@ class Input:
         returns: how often it came back from the spill.
         outcomes: each kind of outcome message that the broker answered, with its keys.
         is_lost: the broker itself lost it.
+        is_certain: it was sent at QoS 1; at 0 it may be lost on its way, and is acknowledged never.
         is_acknowledged: the broker has its PUBACK.
     """
 
@@ -54,6 +55,7 @@ class Input:
     returns: int = 0
     outcomes: dict[str, list[str]] = field(default_factory=dict)
     is_lost: bool = False
+    is_certain: bool = True
     is_acknowledged: bool = False
 
     @property

@@ -66,8 +66,13 @@ class _Ports(RealWorld):
         )
         return self.spilled
 
+    def lives(self, state: StateSettings) -> None:
+        """Deaths are the simulation's own."""
+
     def store(self, state: StateSettings, *, events: Any) -> SimStore:
-        bounds = Bounds(messages=state.messages, size=state.size, age_s=state.age_s)
+        bounds = Bounds(
+            messages=state.messages, size=state.size, age_s=state.age_s, states=state.states
+        )
         return SimStore(self._disk, bounds, events=events, wall=self.clocks.wall)
 
 

@@ -47,13 +47,16 @@ class Oracle:
         self._durable = durable
         self._is_spilled = is_spilled
         self.retries = 0  # how often kept inputs were sent through again
+        self.is_lossy = False  # a line was half open, and may be to the end
         self._last: dict[str, int] = {}  # the greatest number with a result, per stream
 
     # What the broker tells.
 
-    def delivered(self, topic: str) -> None:
+    def delivered(self, topic: str, *, is_certain: bool = True) -> None:
         """The broker sends an input to the service."""
-        self._by_topic[topic].deliveries += 1
+        one = self._by_topic[topic]
+        one.deliveries += 1
+        one.is_certain = is_certain
 
     def published(self, topic: str, payload: bytes, key: str, *, refused: bool) -> None:
         """The broker answers a message of the service's."""
@@ -86,6 +89,12 @@ class Oracle:
         for topic in topics:
             self._by_topic[topic].is_lost = True
 
+    def cut(self, stream: str = "") -> None:
+        """A stream's connection ended, or everything did: what was at QoS 0 may be lost."""
+        for one in self._by_topic.values():
+            if not one.is_certain and not one.outcomes and stream in {"", one.stream}:
+                one.is_lost = True
+
     # Judgement.
 
     def _outcome(self, one: Input, kind: str, key: str, *, refused: bool) -> None:
@@ -115,10 +124,21 @@ class Oracle:
             raise Broken(f"{one.topic} came out after {last} of its stream")
         self._last[one.stream] = one.number
 
+    def _finish_uncertain(self, one: Input) -> None:
+        """What came at QoS 0 is lost with a connection or a life only; it never comes twice."""
+        if one.is_acknowledged:
+            raise Broken(f"{one.topic} was acknowledged, and came at QoS 0")
+        if one.outcomes or one.plan is Plan.DROP or one.is_lost or self.is_lossy:
+            return
+        raise Broken(f"{one.topic} has no outcome, and nothing was cut: {one}")
+
     def finish(self) -> None:
         """After everything has healed and drained."""
         for one in self._by_topic.values():
             if one.is_lost and not one.deliveries:
+                continue
+            if not one.is_certain:
+                self._finish_uncertain(one)
                 continue
             if not one.is_acknowledged and not one.is_lost:
                 raise Broken(f"{one.topic} was never settled: {one}")

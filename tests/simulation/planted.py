@@ -11,6 +11,7 @@ from unittest import mock
 
 from geoweir.core.account import Account, Ledger
 from geoweir.core.parcel import Parcel
+from geoweir.core.repeats import Repeats
 from geoweir.core.sequence import Resequencer
 from geoweir.mqtt.inlet import MqttInlet
 from geoweir.mqtt.link import Greeting
@@ -179,6 +180,18 @@ def _trusted() -> Any:
     return mock.patch.object(note, "sync_files", return_value=None)
 
 
+def _seen_too_early() -> Any:
+    """With ``dedupe``, an input counts as seen while it has no outcome yet."""
+    is_repeat = Repeats.is_repeat
+
+    def seen(self: Repeats, digest: str, now: float) -> bool:
+        known = is_repeat(self, digest, now)
+        self.settled(digest, now, is_done=True)
+        return known
+
+    return mock.patch.object(Repeats, "is_repeat", seen)
+
+
 #: Each fault, and the seeds within which it must be found.
 PLANTED: dict[str, Callable[[], Any]] = {
     "acknowledged before the outcome was": _ack_first,
@@ -194,6 +207,7 @@ PLANTED: dict[str, Callable[[], Any]] = {
     "settled as a whole": _all_of_it,
     "spilled inputs released before they are durable": _spilled_too_early,
     "spilled inputs not passed over": _brought_back_twice,
+    "seen before its outcome": _seen_too_early,
     "the spill's names not synced": _nameless,
     "the spill's note trusted unsynced": _trusted,
 }

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from geoweir.core.spec import PoolSpec, StreamSpec, TopicSpec
-from geoweir.settings.values import MqttSettings, Settings, SpillSettings
+from geoweir.settings.values import MqttSettings, Settings, SpillSettings, StateSettings
 from simulation.broker import Broker, Habits
 from simulation.clockwork import World
 from simulation.disk import Disk
@@ -69,7 +69,8 @@ class Run:
         self.oracle = Oracle(self.world, self.inputs, self.disk.safe, self.folder.holds)
         draw = self.rng("habits")
         settings = _settings(self.rng("settings"))
-        self.settings = replace(settings, **_overflow(self.rng("overflow"), self.folder.path))
+        settings = replace(settings, **_overflow(self.rng("overflow"), self.folder.path))
+        self.settings = replace(settings, **_more(self.rng("more"), settings.streams))
         self.broker = Broker(
             self.world,
             self.rng("broker"),
@@ -164,6 +165,7 @@ class Run:
     def _kill(self) -> None:
         if self.life is not None:
             self.life.crash()
+            self.oracle.cut()
 
     def _terminate(self) -> None:
         if self.life is not None:
@@ -182,6 +184,7 @@ class Run:
             connection = self.network.rng.choice(self.network.connections)
             self.world.note(f"line {connection.number} is half open")
             connection.is_half_open = True
+            self.oracle.is_lossy = True
 
     def _restart_broker(self) -> None:
         self._end_broker(hard=False)
@@ -258,6 +261,16 @@ def _overflow(draw: Random, folder: Path) -> dict[str, Any]:
     when_full = draw.choice(("backpressure", "spill", "spill", "drop"))
     spill = SpillSettings(path=str(folder), limit=limit) if when_full == "spill" else None
     return {"when_full": when_full, "spill": spill}
+
+
+def _more(draw: Random, streams: tuple[StreamSpec, ...]) -> dict[str, Any]:
+    """Streams that are not as usual: at QoS 0, or without repeats."""
+    kinds = [draw.choice(("", "", "", "", "qos 0", "dedupe")) for _ in streams]
+    changed = {"": {}, "qos 0": {"qos": 0}, "dedupe": {"dedupe_s": 3600.0}}
+    made = tuple(replace(s, **changed[kind]) for s, kind in zip(streams, kinds, strict=True))
+    # Where what was seen is to outlast a life.
+    path = "simulated" if "dedupe" in kinds else None
+    return {"streams": made, "state": StateSettings(path=path, states=10_000 if path else 0)}
 
 
 def _settings(draw: Random) -> Settings:
