@@ -266,7 +266,11 @@ def _overflow(draw: Random, folder: Path) -> dict[str, Any]:
 def _more(draw: Random, streams: tuple[StreamSpec, ...]) -> dict[str, Any]:
     """Streams that are not as usual: at QoS 0, or without repeats."""
     kinds = [draw.choice(("", "", "", "", "qos 0", "dedupe")) for _ in streams]
-    changed = {"": {}, "qos 0": {"qos": 0}, "dedupe": {"dedupe_s": 3600.0}}
+    changed: dict[str, dict[str, Any]] = {
+        "": {},
+        "qos 0": {"qos": 0},
+        "dedupe": {"dedupe_s": 3600.0},
+    }
     made = tuple(replace(s, **changed[kind]) for s, kind in zip(streams, kinds, strict=True))
     # Where what was seen is to outlast a life.
     path = "simulated" if "dedupe" in kinds else None
