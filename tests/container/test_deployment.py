@@ -73,6 +73,7 @@ def shown_names() -> set[str]:
     snapshot = Snapshot(
         streams=Account(["buses"]).totals, in_flight={}, unaccounted=0,
         slots=[SlotReading(state="idle", busy_s=0.0, private_bytes=0)], worker_memory_limit=1,
+        certificates={"own": 1.0},
     )  # fmt: skip
     return {
         sample.name
