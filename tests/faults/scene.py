@@ -103,7 +103,6 @@ class Scene:
     book: Book
     config: Mapping[str, Any]
     sent: dict[str, str] = field(default_factory=dict)  # the outcome due, "" where any will do
-    posted: dict[str, float] = field(default_factory=dict)  # Unix seconds
     recovery_s: float = 0.0
     faults: int = 0
     asked: int = 0
@@ -130,7 +129,6 @@ class Scene:
                 due, also = mischief(number)
             name = f"i{number}"
             self.sent[name] = due
-            self.posted[name] = time.time()
             yield f"in/{name}", payload(name, due, also)
 
     def send(self, count: int, **more: Any) -> None:

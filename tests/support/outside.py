@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -65,6 +66,7 @@ class _Client:
     def __init__(self, broker: Broker, client_id: str) -> None:
         self.is_v5 = broker.is_v5
         self.up = threading.Event()
+        self.connected: list[float] = []  # when, in Unix seconds
         more: dict[str, Any] = {} if self.is_v5 else {"clean_session": False}
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -97,6 +99,7 @@ class _Client:
     def _connected(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         del client, data, flags, properties
         assert not code.is_failure, code
+        self.connected.append(time.time())
         self.up.set()
 
     def __enter__(self) -> Self:
@@ -182,13 +185,20 @@ class _Count:
 
 
 class Sender(_Client):
-    """Devices: publishes and knows when the broker has taken everything."""
+    """Devices: publishes and knows when the broker has taken everything.
+
+    Attributes:
+        topics: of messages by packet id, at QoS 1.
+        acknowledged: when the broker last took a packet id, in Unix seconds.
+    """
 
     def __init__(self, broker: Broker, *, client_id: str = "sender") -> None:
         super().__init__(broker, client_id)
         self._sent = _Count()
         self._taken = _Count()
         self.client.on_publish = self._published
+        self.topics: dict[int, str] = {}
+        self.acknowledged: dict[int, float] = {}
 
     @property
     def sent(self) -> int:
@@ -229,9 +239,11 @@ class Sender(_Client):
         properties = _user_properties(headers) if headers and self.is_v5 else None
         for topic, payload in messages:
             self._sent.add()
-            self.client.publish(topic, payload, qos, retain, properties)
+            self.topics[self.client.publish(topic, payload, qos, retain, properties).mid] = topic
 
-    def _published(self, *_: object) -> None:
+    def _published(self, client: Any, data: Any, mid: int, *_: object) -> None:
+        del client, data
+        self.acknowledged[mid] = time.time()
         self._taken.add()
 
 
