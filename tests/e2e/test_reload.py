@@ -86,7 +86,11 @@ def said(running: Running, what: str, times: int = 1) -> None:
     eventually(lambda: running.service.log().count(f" {what}") >= times, 60, running.service.log)
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(
+    # With one, the fault suite does it too (i).
+    "processes",
+    [pytest.param("1", marks=pytest.mark.slow), "2"],
+)
 def test_a_changed_configuration_is_taken_up_under_load_and_nothing_is_lost(
     tmp_path: Path, processes: str
 ) -> None:
