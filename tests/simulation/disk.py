@@ -59,6 +59,7 @@ class Disk:
     safe: set[str] = field(default_factory=set)
     flushed: list[_Transaction] = field(default_factory=list)
     written: list[_Transaction] = field(default_factory=list)
+    connection: sqlite3.Connection | None = None
 
     def crash(self) -> None:
         """Some of what was written and not flushed is lost."""
@@ -73,9 +74,16 @@ class Disk:
         self.flushed.append(transaction)
         self.safe.update(transaction.topics)
 
+    def close(self) -> None:
+        """Lets go of what a life that crashed had open."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
     def open(self, bounds: Bounds) -> tuple[sqlite3.Connection, KeptTable]:
         """The table as the disk has it."""
-        connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.close()
+        connection = self.connection = sqlite3.connect(":memory:", isolation_level=None)
         migrate(connection, 0)
         table = KeptTable(connection, bounds)
         for transaction in self.flushed:

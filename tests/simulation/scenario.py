@@ -107,6 +107,7 @@ class Run:
                 self.world.note(error)
             finally:
                 self.folder.remove()
+                self.disk.close()
         return Report(self.seed, error, self.world.trace)
 
     # The load, and the faults.
