@@ -55,6 +55,7 @@ class SpillLog:
             folder.mkdir(mode=0o700)
             sync_folder(folder.parent)
         self._segments = self._open(on_damage)
+        self._is_named = True  # the last file's name is durable
         if self._segments:  # whole records that an earlier life wrote, and may not have synced
             sync_files([self._segments[-1].path])
         self._head_file = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -97,7 +98,10 @@ class SpillLog:
         if not self._segments or self._segments[-1].size >= self._segment_bytes:
             segment = Segment.create(self._folder / f"{first:020}{_SUFFIX}", first)
             self._segments.append(segment)
+            self._is_named = False
+        if not self._is_named:  # also where that failed the last time
             sync_folder(self._folder)
+            self._is_named = True
         self._segments[-1].append(records)
         return first
 
@@ -191,7 +195,9 @@ class SpillLog:
                     self._folder / f"{segment.end:020}{_SUFFIX}", segment.end
                 )
                 self._segments.append(following)
+                self._is_named = False
                 sync_folder(self._folder)
+                self._is_named = True
             self._segments.popleft()
             segment.remove()
             # One by one, or a power cut may bring an early one back without those between.

@@ -44,6 +44,7 @@ class ReleaseNote:
         self._folder = folder
         # Readable is not yet durable: an earlier life may have ended, or failed, before its sync.
         sync_files(self._paths)
+        self._named = {path for path in self._paths if path.exists()}  # durably
         found = [content for path in self._paths if (content := _read(path)) is not None]
         self._generation = 0
         self.released: int | None = None
@@ -61,15 +62,15 @@ class ReleaseNote:
         generation = self._generation + 1
         body = msgspec.msgpack.encode((generation, released, list(_ranges(passed_over))))
         path = self._paths[generation % 2]
-        is_new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        if is_new:
+        if path not in self._named:  # it may have been made by a write that failed
             sync_folder(self._folder)
+            self._named.add(path)
         self._generation, self.released = generation, released
 
 

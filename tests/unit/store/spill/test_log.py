@@ -328,3 +328,26 @@ def test_what_has_its_outcome_without_ever_being_released_is_over(logs: Logs) ->
     log.close()
     carried = logs.open().carried()
     assert (carried.waiting, carried.durable, carried.others) == (0, [], 0)
+
+
+def test_a_note_s_name_is_durable_also_where_its_first_write_failed(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logs.open()
+    log.append(records(1, 2))
+    named: list[list[str]] = []
+
+    def sync(folder: Path) -> None:
+        named.append(sorted(path.name for path in folder.iterdir()))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("geoweir.store.spill.note.sync_folder", sync)
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", full)
+        with pytest.raises(OSError, match="No space"):
+            log.release(1, ())
+    log.release(1, ())
+    assert any("released.0" in names for names in named)
+    log.close()
