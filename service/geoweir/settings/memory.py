@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["Demand", "MemoryPlan", "divide_memory", "share_memory"]
 
 #: The service, the process that workers are forked from, and what the kernel keeps for sockets:
-#: measured at 512 MB under full load, with a margin (docs/deployment.md).
+#: measured at 512 MB under full load, with a margin (docs/memory.md).
 SERVICE_BYTES: Final = 90_000_000
 #: ``stages.delivery``: results on their way to the broker.
 OUTPUT_BYTES: Final = 32_000_000

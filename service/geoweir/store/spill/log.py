@@ -53,7 +53,7 @@ class SpillLog:
         self._segment_bytes = segment_bytes
         if not folder.exists():
             folder.mkdir(mode=0o700)
-            sync_folder(folder.parent)
+        sync_folder(folder.parent)  # also where an earlier life made it, and did not come so far
         self._segments = self._open(on_damage)
         self._is_named = True  # the last file's name is durable
         if self._segments:  # whole records that an earlier life wrote, and may not have synced
